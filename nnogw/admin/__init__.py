@@ -1,0 +1,1 @@
+"""The operator's side: a listener of its own, never the public one."""

@@ -1,0 +1,96 @@
+"""One request and what the gateway knows of it (`Exchange`), and the answer as a value (`Response`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import define, frozen
+
+from nnogw.errors import GatewayError
+from nnogw.fields import Field, HeaderFields, field
+
+if TYPE_CHECKING:
+    from nnogw.interfaces import RequestBody, ResponseBody
+    from nnogw.routes import Route
+
+
+@frozen
+class Identity:
+    """Who the caller is, as IAM says."""
+
+    kind: str  # "service", "session" or "apikey"
+    user_id: str | None = None
+    role: str | None = None
+    platform_id: str | None = None
+    platform_status: str | None = None  # what IAM says of the platform, if it says it
+    expires_at: float | None = None  # Unix seconds at which the session ends
+    fields: tuple[Field, ...] = ()  # X-Nno-User-Id, X-Nno-Role, X-Nno-Platform-Id for the upstream, made once
+
+
+@define(eq=False)
+class Response:
+    """An answer: the gateway's own, or an upstream's as it came."""
+
+    status: int
+    fields: list[Field] = attrs.field(factory=list)  # end-to-end header fields, in order
+    body: bytes | ResponseBody = b""
+    reason: bytes = b""  # the reason phrase; the status's standard one if empty
+
+    @classmethod
+    def of(cls, status: int, body: bytes, content_type: bytes) -> Response:
+        """Return an answer of the gateway's own making."""
+        return cls(status, [field(b"Content-Type", content_type)], body)
+
+
+@define(eq=False)
+class Exchange:
+    """One request's facts, in the order in which they become known."""
+
+    # -- what came in ------------------------------------------------------------------------------------------------
+    method: bytes
+    target: bytes  # the request target as received
+    fields: HeaderFields  # the request's header section
+    peer: str  # address at the other end of the connection; "unix" on a unix socket
+    secure: bool = False  # the connection to us is TLS
+    body: RequestBody | None = None  # None: the request has no body
+    refusal: GatewayError | None = None  # what the parser or the path rules found wrong; raised inside the pipeline
+    started: float = 0.0  # monotonic seconds at which the head was in
+    started_at: float = 0.0  # the same, in Unix seconds
+
+    # -- what the root found out -------------------------------------------------------------------------------------
+    ip: str = ""  # the client's address, after the walk over trusted proxies
+    path: bytes = b""  # canonical path without the query; b"" where the target was refused
+    route: Route | None = None  # the longest matching route, if any
+    rest: bytes = b""  # path and query to forward, byte for byte, without the route's prefix: starts with "/"
+
+    # -- what middlewares decided ------------------------------------------------------------------------------------
+    request_id: str = ""
+    trace_id: str = ""
+    identity: Identity | None = None
+    auth: str = "none"  # service, session, apikey, public, bypass or none
+    cache: str = "-"  # verdict cache: hit, miss, stale or "-" when it was not asked
+    auth_time: float | None = None  # seconds spent on authentication
+    upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
+    upstream: str = ""  # the address that the request was sent to
+    answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
+    answer_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
+
+    # -- how it ended ------------------------------------------------------------------------------------------------
+    status: int = 0  # the status sent; 499 for a client that left before it
+    end: str = ""  # client, gateway, upstream, or timeout:<which>
+    reason: str = ""  # why a request was refused or failed; for the log only
+    bytes_in: int = 0  # body bytes received
+    bytes_out: int = 0  # body bytes sent
+    ended: float = 0.0  # monotonic seconds
+    abandoned: bool = False  # the client has left: set before anything is cancelled
+    on_end: list[Callable[[Exchange], None]] = attrs.field(factory=list)  # called once, when the request has ended
+
+    def set_field(self, name: bytes, value: bytes) -> None:
+        """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""
+        self.answer_fields[name.lower()] = (name.lower(), name, value)
+
+    def add_field(self, name: bytes, value: bytes) -> None:
+        """Add a header field to the answer, after the upstream's own fields of that name."""
+        self.answer_additions.append((name.lower(), name, value))

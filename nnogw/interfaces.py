@@ -1,0 +1,125 @@
+"""The seams of the house: what its parts expect of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from nnogw.exchange import Exchange, Identity, Response
+
+#: The rest of the pipeline: everything further in, as one Deferred.
+Proceed = Callable[[], "Deferred[Response]"]
+
+
+class Middleware(Protocol):
+    """One step of the pipeline.
+
+    It does exactly one of: return ``proceed()`` (perhaps with callbacks added), return a `Response`, raise a `GatewayError`.
+    """
+
+    def __call__(self, exchange: Exchange, proceed: Proceed, /) -> Deferred[Response] | Response | Awaitable[Response]:
+        """Run this step for `exchange`."""
+
+
+class BodyConsumer(Protocol):
+    """Takes the bytes of a body. May call the body's ``pause`` and ``resume`` at any time."""
+
+    def body_data(self, data: bytes) -> None:
+        """Take some bytes of the body."""
+
+    def body_ended(self) -> None:
+        """The body is whole."""
+
+    def body_failed(self, error: Exception) -> None:
+        """The body broke off: its other end left, ran out of time or broke the framing. Nothing follows."""
+
+
+class Body(Protocol):
+    """A body that streams from a connection to one consumer, paused until that consumer is there."""
+
+    length: int | None  # bytes, or None if only its end will tell
+
+    def stream(self, consumer: BodyConsumer) -> None:
+        """Start the flow to `consumer`; what has come already is handed over before this returns."""
+
+    def pause(self) -> None:
+        """Stop the flow: the connection is not read until `resume`."""
+
+    def resume(self) -> None:
+        """Let the flow go on."""
+
+
+class RequestBody(Body, Protocol):
+    """The body of a client's request."""
+
+
+class ResponseBody(Body, Protocol):
+    """The body of an upstream's answer."""
+
+    def abort(self) -> None:
+        """Nobody wants the rest: the upstream connection is closed."""
+
+
+@frozen
+class Decision:
+    """What a rate limit says of one request."""
+
+    allowed: bool
+    limit: int  # requests a window
+    remaining: int  # requests left in this window
+    reset: float  # seconds until the window ends
+
+
+class RateLimitStore(Protocol):
+    """Counts requests in fixed windows."""
+
+    def hit(self, key: str, limit: int, period: float) -> Decision | Deferred[Decision]:
+        """Count one request under `key` (at most `limit` in `period` seconds) and decide on it."""
+
+
+@frozen
+class Verdict:
+    """What IAM says of a credential."""
+
+    identity: Identity | None  # None: a definite refusal
+    cache: str  # "hit", "miss" or "stale"
+
+
+class IdentitySource(Protocol):
+    """Says whom a credential belongs to, from the cache or from IAM."""
+
+    def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
+        """Judge a session's bearer token; fails with `AuthUnavailable` on an IAM outage."""
+
+    def api_key(self, key: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
+        """Judge a programmatic key; fails with `AuthUnavailable` on an IAM outage."""
+
+    def forget(self, kind: str, credential: bytes) -> None:
+        """Drop what is known of a credential (`kind` is "session" or "apikey")."""
+
+
+class PlatformStatusSource(Protocol):
+    """Says what status a platform has."""
+
+    def status(self, platform_id: str, exchange: Exchange) -> str | Deferred[str | None] | None:
+        """Return the platform's status, or None while it is not known."""
+
+
+class DegradedLedger(Protocol):
+    """Where every degraded state is written down when it begins and ends."""
+
+    def begin(self, state: str, subject: str, reason: str) -> None:
+        """A degraded state (say ``"iam-outage"`` of ``"iam"``) has begun or goes on."""
+
+    def end(self, state: str, subject: str) -> None:
+        """It is over; nothing happens if it had not begun."""
+
+
+class LogSink(Protocol):
+    """Takes finished lines of the request log."""
+
+    def write(self, line: bytes) -> None:
+        """Write one line, its newline included. Never raises, never blocks."""
