@@ -12,7 +12,7 @@ from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields, field
 
 if TYPE_CHECKING:
-    from nnogw.interfaces import RequestBody, ResponseBody
+    from nnogw.interfaces import Body
     from nnogw.routes import Route
 
 
@@ -35,8 +35,8 @@ class Response:
 
     status: int
     fields: list[Field] = attrs.field(factory=list)  # end-to-end header fields, in order
-    body: bytes | ResponseBody = b""
-    reason: bytes = b""  # the reason phrase; the status's standard one if empty
+    body: bytes | Body = b""
+    reason: bytes | None = None  # the reason phrase as the upstream spelled it; None: the status's standard one
 
     @classmethod
     def of(cls, status: int, body: bytes, content_type: bytes) -> Response:
@@ -54,7 +54,7 @@ class Exchange:
     fields: HeaderFields  # the request's header section
     peer: str  # address at the other end of the connection; "unix" on a unix socket
     secure: bool = False  # the connection to us is TLS
-    body: RequestBody | None = None  # None: the request has no body
+    body: Body | None = None  # None: the request has no body
     refusal: GatewayError | None = None  # what the parser or the path rules found wrong; raised inside the pipeline
     started: float = 0.0  # monotonic seconds at which the head was in
     started_at: float = 0.0  # the same, in Unix seconds

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 Field = tuple[bytes, bytes, bytes]
 
 
+_NONE: frozenset[bytes] = frozenset()  # most messages repeat nothing: they share this one
+
+
 def field(name: bytes, value: bytes) -> Field:
     """Return the field ``name: value``."""
     return (name.lower(), name, value)
@@ -30,7 +33,7 @@ class HeaderFields:
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: list[Field] = []
         self.first: dict[bytes, bytes] = {}
-        self.repeated: set[bytes] | frozenset[bytes] = frozenset()
+        self.repeated: set[bytes] | frozenset[bytes] = _NONE
         for name, value in pairs:
             self.add(name, value)
 
@@ -39,7 +42,9 @@ class HeaderFields:
         key = name.lower()
         self.raw.append((key, name, value))
         if key in self.first:
-            self.repeated = self.repeated | {key}
+            if not self.repeated:
+                self.repeated = set()
+            self.repeated.add(key)  # type: ignore[union-attr]  # the shared empty set was replaced above
         else:
             self.first[key] = value
 

@@ -9,9 +9,30 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from nnogw.exchange import Exchange, Identity, Response
+from nnogw.fields import Field, HeaderFields
 
 #: The rest of the pipeline: everything further in, as one Deferred.
 Proceed = Callable[[], "Deferred[Response]"]
+
+
+class DelayedCall(Protocol):
+    """A call that `Clock.callLater` has scheduled."""
+
+    def cancel(self) -> None:
+        """Do not make the call."""
+
+    def active(self) -> bool:
+        """Whether the call is still to come."""
+
+
+class Clock(Protocol):
+    """The time of a reactor: monotonic, in seconds from an arbitrary start."""
+
+    def seconds(self) -> float:
+        """Return the time."""
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:  # noqa: A002  Twisted's name
+        """Call `callable` in `delay` seconds."""
 
 
 class Middleware(Protocol):
@@ -24,8 +45,21 @@ class Middleware(Protocol):
         """Run this step for `exchange`."""
 
 
+class Producer(Protocol):
+    """A push producer, as `twisted.internet.interfaces.IPushProducer` says it."""
+
+    def pauseProducing(self) -> None:
+        """Stop the flow until `resumeProducing`."""
+
+    def resumeProducing(self) -> None:
+        """Let the flow go on."""
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest."""
+
+
 class BodyConsumer(Protocol):
-    """Takes the bytes of a body. May call the body's ``pause`` and ``resume`` at any time."""
+    """Takes the bytes of a body. May pause and resume the body at any time."""
 
     def body_data(self, data: bytes) -> None:
         """Take some bytes of the body."""
@@ -37,30 +71,53 @@ class BodyConsumer(Protocol):
         """The body broke off: its other end left, ran out of time or broke the framing. Nothing follows."""
 
 
-class Body(Protocol):
-    """A body that streams from a connection to one consumer, paused until that consumer is there."""
+class Body(Producer, Protocol):
+    """A body that streams from a connection to one consumer, and does not flow until that consumer is there.
+
+    A paused body's connection is not read, so that what is buffered stays within one segment. When stopped, an upstream's connection is
+    closed; the rest of a client's body is thrown away within a bound.
+    """
 
     length: int | None  # bytes, or None if only its end will tell
 
     def stream(self, consumer: BodyConsumer) -> None:
         """Start the flow to `consumer`; what has come already is handed over before this returns."""
 
-    def pause(self) -> None:
-        """Stop the flow: the connection is not read until `resume`."""
 
-    def resume(self) -> None:
-        """Let the flow go on."""
-
-
-class RequestBody(Body, Protocol):
-    """The body of a client's request."""
-
-
-class ResponseBody(Body, Protocol):
+class AnswerBody(Body, Protocol):
     """The body of an upstream's answer."""
 
-    def abort(self) -> None:
-        """Nobody wants the rest: the upstream connection is closed."""
+    def whole(self) -> bytes | None:
+        """Return the body, if all of it came along with the head; None if it has to be streamed."""
+
+
+class Answer(Protocol):
+    """An upstream's answer, whose body may still be coming."""
+
+    status: int
+    reason: bytes
+    fields: HeaderFields
+    body: AnswerBody
+
+
+class ServiceClient(Protocol):
+    """Passes requests on to one service."""
+
+    name: str
+    address: str  # where the service is, for the log
+    preserve_host: bool
+    forward_credentials: bool
+
+    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Answer]:
+        """Send a request byte for byte and return the answer as soon as its head is in; cancelling gives it up.
+
+        Args:
+            method: the method.
+            target: path and query.
+            fields: end-to-end header fields, in order.
+            body: the body, if there is one; it starts to flow once there is a connection.
+            host: the ``Host``, if it is not to be the service's own.
+        """
 
 
 @frozen

@@ -1,0 +1,83 @@
+"""The small platform inside the process: every service of the routing table on a loopback port of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.web.http import Request
+from twisted.web.server import Site
+
+from nnogw.demo.billing import billing_answers
+from nnogw.demo.echo import Answers, DemoService
+from nnogw.demo.iam import iam_answers
+from nnogw.demo.registry import registry_answers
+from nnogw.settings import SERVICE_NAMES
+
+_KEEPALIVE = 90  # seconds: longer than the gateway's pool keeps a connection, so that it is the gateway that closes
+
+
+class DemoSite(Site):
+    """A stock twisted.web site that leaves the log to the gateway, and every body unparsed."""
+
+    noisy = False
+
+    def __init__(self, service: DemoService, clock: Any) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]  # twisted.web has no annotations here
+            service, timeout=_KEEPALIVE, reactor=clock, parsePOSTFormSubmission=False
+        )
+
+    def log(self, request: Request) -> None:
+        """Write nothing: the line that a newcomer should see is the gateway's."""
+
+
+class DemoPlatform:
+    """IAM, registry, billing, provisioning, stack-registry and cli, as a newcomer's gateway needs them.
+
+    Args:
+        reactor: listens, and counts the waits: an ``IReactorTCP`` and ``IReactorTime``.
+        now: the wall time in Unix seconds.
+    """
+
+    def __init__(self, reactor: Any, now: Callable[[], float] = time.time) -> None:
+        self._reactor = reactor
+        answers: dict[str, Answers] = {
+            "iam": iam_answers(now),
+            "registry": registry_answers(),
+            "billing": billing_answers(reactor),
+        }
+        self._services = {name: DemoService(name, answers.get(name)) for name in SERVICE_NAMES}
+        self._ports: list[Any] = []
+
+    def start(self) -> Deferred[Mapping[str, str]]:
+        """Listen on a free loopback port for each service.
+
+        Returns:
+            Service name → ``http://127.0.0.1:<port>``.
+
+        Raises:
+            twisted.internet.error.CannotListenError: there is no port; none stays open.
+        """
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        """Stop listening; connections that are open stay until their other end closes them."""
+        ports, self._ports = self._ports, []
+        stopped = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        return stopped.addCallback(lambda _: None)
+
+    async def _start(self) -> Mapping[str, str]:
+        urls = {}
+        try:
+            for name, service in self._services.items():
+                endpoint = TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1")
+                port = await endpoint.listen(DemoSite(service, self._reactor))
+                self._ports.append(port)
+                urls[name] = f"http://127.0.0.1:{port.getHost().port}"
+        except Exception:
+            await self.stop()
+            raise
+        return urls

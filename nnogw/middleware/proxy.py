@@ -1,0 +1,73 @@
+"""The innermost step: the request goes to its service, and the service's answer comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from nnogw.errors import NotFound, ServiceUnavailable
+from nnogw.exchange import Exchange, Response
+from nnogw.interfaces import Answer, Proceed, ServiceClient
+from nnogw.wire.headers import TrustedProxies, end_to_end_request, end_to_end_response, forwarded_fields, via
+
+
+class Proxy:
+    """Passes requests on to the services of their routes.
+
+    Args:
+        services: the client of each service; None for one that has neither a binding nor a URL.
+        trusted: the proxies in front of us, whose ``X-Forwarded-*`` are added to instead of replaced.
+        monotonic: tells monotonic seconds.
+    """
+
+    def __init__(self, services: Mapping[str, ServiceClient | None], trusted: TrustedProxies, monotonic: Callable[[], float]) -> None:
+        self._services = services
+        self._trusted = trusted
+        self._monotonic = monotonic
+
+    def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
+        """Send the request on.
+
+        Raises:
+            NotFound: no route leads to the path.
+            ServiceUnavailable: the service is not configured.
+        """
+        route = exchange.route
+        if route is None:
+            raise NotFound(reason="no route")
+        service = self._services[route.service]
+        if service is None:
+            raise ServiceUnavailable(
+                f"The service {route.service} is not configured.", reason="no binding and no URL", details={"service": route.service}
+            )
+        fields = end_to_end_request(exchange.fields, forward_credentials=service.forward_credentials)
+        fields += forwarded_fields(
+            exchange.fields, peer=exchange.peer, secure=exchange.secure, peer_trusted=exchange.peer in self._trusted
+        )
+        fields.append(via(exchange.fields))
+        fields.append((b"x-nno-request-id", b"X-Nno-Request-Id", exchange.request_id.encode()))
+        fields.append((b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode()))
+        if exchange.identity is not None:
+            fields += exchange.identity.fields
+        exchange.upstream = service.address
+        host = exchange.fields.first.get(b"host") if service.preserve_host else None
+        started = self._monotonic()
+        forwarded: Deferred[Any] = service.forward(exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host)
+        return forwarded.addCallbacks(self._answered, self._failed, (exchange, started), errbackArgs=(exchange, started))
+
+    def _answered(self, answer: Answer, exchange: Exchange, started: float) -> Response:
+        exchange.upstream_time = self._monotonic() - started
+        exchange.end = "upstream"
+        fields = end_to_end_response(answer.fields)
+        fields.append(via(answer.fields))
+        whole = answer.body.whole()
+        return Response(answer.status, fields, answer.body if whole is None else whole, answer.reason)
+
+    def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
+        exchange.upstream_time = self._monotonic() - started
+        return failure
+
+

@@ -1,0 +1,93 @@
+"""What happens to a request, in order: THE LIST of middlewares, and `chain`, which joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from nnogw.exchange import Exchange, Response
+from nnogw.ids import IdSource
+from nnogw.interfaces import Clock, IdentitySource, LogSink, Middleware, PlatformStatusSource, RateLimitStore, ServiceClient
+from nnogw.middleware.auth import Auth
+from nnogw.middleware.cors import Cors
+from nnogw.middleware.error_handler import ErrorHandler
+from nnogw.middleware.health import Health
+from nnogw.middleware.platform_lifecycle import PlatformLifecycle
+from nnogw.middleware.proxy import Proxy
+from nnogw.middleware.rate_limiter import RateLimiter
+from nnogw.middleware.refusal import refusal
+from nnogw.middleware.request_id import RequestId
+from nnogw.middleware.request_logger import RequestLogger
+from nnogw.middleware.security_headers import SecurityHeaders
+from nnogw.middleware.timing import Timing
+from nnogw.middleware.tracing import Tracing
+from nnogw.settings import Settings
+from nnogw.wire.headers import TrustedProxies
+
+#: A whole chain: an exchange goes in, its answer comes out.
+Pipeline = Callable[[Exchange], "Deferred[Response]"]
+
+
+def middlewares(
+    settings: Settings,
+    *,
+    clock: Clock,
+    ids: IdSource,
+    log: LogSink,
+    limits: RateLimitStore,
+    identities: IdentitySource,
+    statuses: PlatformStatusSource,
+    services: Mapping[str, ServiceClient | None],
+    trusted: TrustedProxies,
+    draining: Callable[[], bool],
+) -> list[Middleware]:
+    """Return the steps that every request goes through, the outermost first."""
+    return [
+        SecurityHeaders(settings.security_headers),
+        ErrorHandler(),
+        RequestId(ids),
+        RequestLogger(log),
+        Timing(clock.seconds),
+        RateLimiter(settings.rate_limit, store=limits),
+        Cors(settings.cors),
+        Tracing(ids),
+        refusal,  # what the parser or the path rules refused goes no further
+        Auth(settings.auth, identities=identities, monotonic=clock.seconds),
+        PlatformLifecycle(settings.lifecycle, statuses=statuses),
+        Health(draining),
+        Proxy(services, trusted, clock.seconds),
+    ]
+
+
+def chain(steps: Iterable[Middleware]) -> Pipeline:
+    """Join `steps` to one: each runs around all those behind it."""
+    run: Pipeline = _past_the_end
+    for step in reversed(list(steps)):
+        run = _link(step, run)
+    return run
+
+
+def _link(step: Middleware, inner: Pipeline) -> Pipeline:
+    """Return `step` around `inner`, as a function that always returns a Deferred and never raises.
+
+    It is `maybeDeferred` for the three things that a middleware may do, at a third of the cost; a step may also be ``async def``.
+    """
+
+    def run(exchange: Exchange) -> Deferred[Response]:
+        try:
+            result = step(exchange, partial(inner, exchange))
+        except Exception:
+            return fail()
+        if isinstance(result, Deferred):
+            return result
+        if isinstance(result, Awaitable):
+            return Deferred.fromCoroutine(result)  # type: ignore[arg-type]  # what `async def` returns is a coroutine
+        return succeed(result)
+
+    return run
+
+
+def _past_the_end(_: Exchange) -> Deferred[Response]:
+    return fail(RuntimeError("the last middleware of the pipeline called proceed()"))

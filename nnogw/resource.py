@@ -1,0 +1,179 @@
+"""The root of the resource tree: one Deferred a request, from its exchange to the last byte of its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from nnogw.errors import GatewayError
+from nnogw.exchange import Exchange, Response
+from nnogw.fields import Field, field
+from nnogw.routes import RouteTable
+from nnogw.wire.headers import TrustedProxies, client_address
+from nnogw.wire.relay import Relay
+from nnogw.wire.request import GatewayRequest
+
+log = Logger()
+
+
+class GatewayResource(Resource):
+    """Answers every request by running it through the pipeline.
+
+    Args:
+        pipeline: the whole chain of middlewares.
+        routes: where paths lead.
+        trusted: the proxies in front of us that may say who the client is.
+        monotonic: tells monotonic seconds.
+        now: tells Unix seconds.
+        observers: called with each exchange that has ended, after its own `Exchange.on_end`.
+    """
+
+    isLeaf = True  # noqa: N815  Twisted's name
+
+    def __init__(
+        self,
+        pipeline: Callable[[Exchange], Deferred[Response]],
+        routes: RouteTable,
+        trusted: TrustedProxies,
+        *,
+        monotonic: Callable[[], float],
+        now: Callable[[], float] = time.time,
+        observers: Sequence[Callable[[Exchange], None]] = (),
+    ) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.routes = routes
+        self.trusted = trusted
+        self.monotonic = monotonic
+        self.now = now
+        self.observers = observers
+
+    def render(self, request: GatewayRequest) -> int:  # type: ignore[override]  # our own request, see GatewayRequest
+        """Start the pipeline for `request`, whose headers are in; the answer follows."""
+        exchange = self._exchange(request)
+        rendering = _Rendering(self, request, exchange)
+        request.on_end = rendering.ended
+        rendering.answer = answer = self.pipeline(exchange)
+        answer.addCallbacks(rendering.write, rendering.failed)
+        return NOT_DONE_YET
+
+    def _exchange(self, request: GatewayRequest) -> Exchange:
+        channel = request.channel
+        exchange = Exchange(
+            method=request.method,
+            target=request.target,
+            fields=request.fields,
+            peer=channel.peer,
+            secure=channel.secure,
+            body=request.body,
+            refusal=request.refusal,
+            started=self.monotonic(),
+            started_at=self.now(),
+        )
+        exchange.ip = client_address(channel.peer, request.fields, self.trusted)
+        if request.refusal is None:
+            try:
+                target = self.routes.resolve(request.target, request.fields.first.get(b"host"))
+            except GatewayError as refusal:
+                exchange.refusal = refusal
+            else:
+                exchange.path = target.path
+                exchange.route = target.route
+                exchange.rest = target.rest
+        return exchange
+
+
+class _Rendering:
+    """One request on its way through the house."""
+
+    __slots__ = ("_exchange", "_request", "_resource", "_streaming", "answer")
+
+    def __init__(self, resource: GatewayResource, request: GatewayRequest, exchange: Exchange) -> None:
+        self._resource = resource
+        self._request = request
+        self._exchange = exchange
+        self._streaming: Response | None = None
+        self.answer: Deferred[Response] | None = None
+
+    def write(self, response: Response) -> None:
+        """Write the answer: the head, then the body, at once or as it comes."""
+        self.answer = None
+        exchange = self._exchange
+        request = self._request
+        body = response.body
+        if exchange.abandoned:
+            if not isinstance(body, bytes):
+                body.stopProducing()
+            return
+        exchange.status = response.status
+        fields = _merged(response, exchange, request.method)
+        wants_body = request.begin(response.status, response.reason, fields)
+        if isinstance(body, bytes):
+            if wants_body and body:
+                request.write(body)
+            request.finish()
+        else:
+            self._streaming = response
+            Relay(request, body, self._broke)
+
+    def failed(self, failure: Failure) -> None:
+        """Answer what the error handler could not: a bug in the outermost middlewares, or the echo of a client that has left."""
+        self.answer = None
+        if self._exchange.abandoned:
+            return
+        log.failure("request {request_id} failed outside the error handler", failure=failure, request_id=self._exchange.request_id)
+        error = GatewayError(reason="a bug, see the program's log")
+        self.write(Response.of(500, error.envelope(self._exchange.request_id), b"application/json"))
+
+    def ended(self, by: str) -> None:
+        """Close the books on the request; `by` says who cut it short, if anybody."""
+        exchange = self._exchange
+        if by:
+            exchange.abandoned = True
+            exchange.end = by
+            if not exchange.status:
+                exchange.status = 499
+        elif not exchange.end:
+            exchange.end = "gateway"
+        exchange.ended = self._resource.monotonic()
+        exchange.bytes_out = self._request.bytes_out
+        if self._request.body is not None:
+            exchange.bytes_in = self._request.body.received
+        for call in exchange.on_end:
+            call(exchange)
+        for observer in self._resource.observers:
+            observer(exchange)
+        if by:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Let go of whatever is under way; the exchange is marked, so that nobody takes it for a failure of the upstream."""
+        answer, self.answer = self.answer, None
+        if answer is not None:
+            answer.cancel()
+        streaming, self._streaming = self._streaming, None
+        if streaming is not None and not isinstance(streaming.body, bytes):
+            streaming.body.stopProducing()
+
+    def _broke(self, reason: str) -> None:
+        self._exchange.reason = reason
+        self._streaming = None
+
+
+def _merged(response: Response, exchange: Exchange, method: bytes) -> list[Field]:
+    """Return the fields of the answer: the upstream's, those that middlewares decided on (which win), and additions behind."""
+    decided = exchange.answer_fields
+    fields = [item for item in response.fields if item[0] not in decided]
+    fields += decided.values()
+    fields += exchange.answer_additions
+    body = response.body
+    bodiless = response.status in (204, 304) or (method == b"HEAD" and not body)
+    if isinstance(body, bytes) and not bodiless and not any(item[0] == b"content-length" for item in fields):
+        fields.append(field(b"Content-Length", b"%d" % len(body)))
+    return fields

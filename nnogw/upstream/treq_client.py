@@ -1,0 +1,93 @@
+"""treq over our own connections: for the calls that the gateway makes itself, and for the requests that it passes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
+from zope.interface import implementer
+
+from nnogw.fields import Field, HeaderFields
+from nnogw.interfaces import Body, BodyConsumer
+from nnogw.upstream.service import Upstream
+from nnogw.wire.client import UpstreamRequest
+from nnogw.wire.response import UpstreamResponse
+
+#: Fields that the wire sets by itself.
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
+
+
+@implementer(IAgent)
+class UpstreamAgent:
+    """An `IAgent` whose requests all go to one service, over its pooled connections; of a URI only path and query count."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[UpstreamResponse]:
+        """Send a request, as `IAgent.request` says."""
+        authority_and_path = uri.partition(b"://")[2]
+        path = authority_and_path[authority_and_path.find(b"/") :] if b"/" in authority_and_path else b"/"
+        fields = HeaderFields(
+            (name, value) for name, values in (headers or Headers()).getAllRawHeaders() if name.lower() not in _FRAMING for value in values
+        )
+        body = None if bodyProducer is None else _ProducedBody(bodyProducer)
+        return self._upstream.send(UpstreamRequest(method, self._upstream.base_path + path, self._upstream.host, fields.raw, body))
+
+
+class ProxyClient(HTTPClient):
+    """A treq client that passes requests on exactly as they are given (a `nnogw.interfaces.ServiceClient`).
+
+    `HTTPClient.request` shares a cookie jar between callers, follows redirects, asks for gzip and unzips, buffers, re-encodes the URL and
+    costs 62–75 µs. `forward` is the way around it: target, fields and body go to the wire byte for byte, and the answer is an `IResponse`
+    that treq's ``collect`` and ``content`` take.
+
+    Args:
+        upstream: the service that all requests go to.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        agent: Any = UpstreamAgent(upstream)  # an IAgent by declaration, which mypy cannot see
+        super().__init__(agent)
+        self.upstream = upstream
+        self.name = upstream.name
+        self.address = upstream.address
+        self.preserve_host = upstream.settings.preserve_host
+        self.forward_credentials = upstream.settings.forward_credentials
+
+    def forward(
+        self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None
+    ) -> Deferred[UpstreamResponse]:
+        """Send a request, as `nnogw.interfaces.ServiceClient.forward` says."""
+        upstream = self.upstream
+        return upstream.send(UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body))
+
+
+class _ProducedBody:
+    """A Twisted body producer as a `nnogw.interfaces.Body`."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._consumer: BodyConsumer | None = None
+        self.length: int | None = None if producer.length is UNKNOWN_LENGTH else producer.length
+
+    def stream(self, consumer: BodyConsumer) -> None:
+        self._consumer = consumer
+        self._producer.startProducing(self).addCallbacks(lambda _: consumer.body_ended(), lambda f: consumer.body_failed(f.value))
+
+    def write(self, data: bytes) -> None:
+        """Take some of the body from the producer: the part of `IConsumer` that it uses."""
+        if self._consumer is not None:
+            self._consumer.body_data(data)
+
+    def pauseProducing(self) -> None:
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._producer.stopProducing()

@@ -1,0 +1,472 @@
+"""The upstreams' side: one connection, which sends a request and parses its answer with llhttp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from nnogw.errors import UpstreamFailed, UpstreamTimeout
+from nnogw.fields import Field, HeaderFields
+from nnogw.interfaces import Body, Clock
+from nnogw.wire.deadline import Deadline
+from nnogw.wire.outlet import Outlet, Turn
+from nnogw.wire.response import UpstreamBody, UpstreamResponse
+
+#: The most bytes that an answer's head may have (nginx 4–8 KiB, Envoy 60 KiB, Node 16 KiB).
+MAX_HEAD = 64 * 1024
+
+#: Methods whose request without a body says ``Content-Length: 0`` (RFC 9110 §8.6).
+_WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+@define(eq=False)
+class UpstreamRequest:
+    """A request as it goes to an upstream."""
+
+    method: bytes
+    target: bytes  # path and query, byte for byte
+    host: bytes
+    fields: list[Field]  # end-to-end fields; Host and the framing of the body are added on the wire
+    body: Body | None = None
+
+
+class DiedUnused(Exception):
+    """A pooled connection was closed by the upstream before any byte of this answer: it had been dead already."""
+
+
+class Owner(Protocol):
+    """What a connection needs of its pool."""
+
+    clock: Clock
+    turn: Turn
+    response_timeout: float
+    idle_timeout: float
+    keepalive_timeout: float
+
+    def opened(self) -> None:
+        """A connection is established."""
+
+    def released(self, connection: UpstreamConnection) -> None:
+        """The connection is ready for another request."""
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """The connection is gone."""
+
+
+@implementer(IHandshakeListener)
+class UpstreamConnection(TwistedProtocol):
+    """A connection to one address of an upstream, which carries one request at a time.
+
+    What comes is taken by the current state, a method ``(data) -> rest``: a head, a body of known length, a chunked body, a body that ends
+    with the connection, or nothing at all (`_unexpected`).
+
+    Args:
+        owner: the pool.
+
+    Attributes:
+        ready: fires when the connection can be used; over TLS, when the handshake is through and the certificate has been verified.
+    """
+
+    def __init__(self, owner: Owner, *, tls: bool) -> None:
+        self._owner = owner
+        self._tls = tls
+        self.ready: Deferred[UpstreamConnection] | None = Deferred(lambda _: self._abort())
+        self._used = False  # has carried a request before
+        self._request: UpstreamRequest | None = None
+        self._sending = False  # the request's body is not through
+        self._waiting: Deferred[UpstreamResponse] | None = None
+        self._answered_any = False  # some byte of the answer has come
+        self._arrived: UpstreamResponse | None = None  # parsed, not handed over yet
+        self._body: UpstreamBody | None = None
+        self._body_left = 0
+        self._done = False  # the answer is whole, the connection not yet released
+        self._keep_alive = False
+        self._paused = False
+        self._parser: Any = None
+        self._receive: Callable[[bytes], bytes] = self._unexpected
+        self._deadline = Deadline(owner.clock, self._expired)
+        self._lost = False
+
+    # -- Protocol ----------------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Take the new connection."""
+        self._owner.opened()
+        transport: Any = self.transport
+        self._outlet = Outlet(transport, self._owner.turn, self._on_stalled)
+        if getattr(transport.getPeer(), "host", None):
+            transport.setTcpNoDelay(True)
+        if not self._tls:
+            self._get_ready()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is established, and the upstream is who it should be."""
+        self._get_ready()
+
+    def _get_ready(self) -> None:
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.callback(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what has come; the answer is handed over once, with as much of its body as came along."""
+        while data:
+            data = self._receive(data)
+        if self._done:
+            self._release()
+        response = self._arrived
+        if response is not None:
+            self._arrived = None
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None:
+                waiting.callback(response)
+            if self._body is not None and not self._body.flows:
+                self.pauseProducing()  # until somebody streams it
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
+        """Tell whoever waits for something from this connection."""
+        self._lost = True
+        self._deadline.close()
+        self._owner.lost(self)
+        ready, self.ready = self.ready, None
+        if ready is not None:
+            ready.errback(reason)
+        elif self._receive == self._receive_until_close and reason.check(ConnectionDone):
+            self._complete()
+            self._done = False
+        elif self._used and not self._answered_any and self._waiting is not None:
+            self._fail(DiedUnused())
+        elif self._waiting is not None or self._body is not None:
+            self._fail(UpstreamFailed(reason=f"the connection broke: {reason.getErrorMessage()}"))
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def send(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
+        """Send `request` and return its answer, as soon as its head is in.
+
+        Cancelling closes the connection.
+
+        Raises (in the Deferred):
+            DiedUnused: the connection had been closed while it was idle.
+            UpstreamFailed: it broke, or the answer is malformed.
+            UpstreamTimeout: no answer within the time.
+            whatever the request's body failed with.
+        """
+        self._request = request
+        self._answered_any = False
+        self._begin_head()
+        waiting: Deferred[UpstreamResponse] = Deferred(self._cancelled)
+        self._waiting = waiting
+        body = request.body
+        lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target, request.host)]
+        lines += [b"%b: %b\r\n" % (name, value) for _, name, value in request.fields]
+        if body is None:
+            lines.append(b"Content-Length: 0\r\n\r\n" if request.method in _WITH_CONTENT else b"\r\n")
+        elif body.length is None:
+            lines.append(b"Transfer-Encoding: chunked\r\n\r\n")
+        else:
+            lines.append(b"Content-Length: %d\r\n\r\n" % body.length)
+        self._outlet.write(b"".join(lines))
+        if body is None:
+            self._deadline.set(self._owner.response_timeout)
+        else:
+            self._sending = True
+            self._deadline.clear()
+            self._outlet.set_source(body)
+            body.stream(self)
+        return waiting
+
+    def body_data(self, data: bytes) -> None:
+        """Send some of the request's body."""
+        if self._sending:
+            request = self._request
+            if request is not None and request.body is not None and request.body.length is None:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            self._outlet.write(data)
+
+    def body_ended(self) -> None:
+        """End the request."""
+        if not self._sending:
+            return
+        self._sending = False
+        request = self._request
+        if request is not None and request.body is not None and request.body.length is None:
+            self._outlet.write(b"0\r\n\r\n")
+        self._outlet.set_source(None)
+        if self._waiting is not None:
+            self._deadline.set(self._owner.response_timeout)
+
+    def body_failed(self, error: Exception) -> None:
+        """Give up: the request will never be whole."""
+        if self._sending:
+            self._sending = False
+            self._fail(error)
+            self._abort()
+
+    def _cancelled(self, _: object) -> None:
+        self._waiting = None
+        self._stop_sending()
+        self._abort()
+
+    def _stop_sending(self) -> None:
+        """Want no more of the request's body."""
+        if self._sending:
+            self._sending = False
+            self._outlet.set_source(None)
+            if self._request is not None and self._request.body is not None:
+                self._request.body.stopProducing()
+
+    # -- receiving ---------------------------------------------------------------------------------------------------
+
+    def _begin_head(self) -> None:
+        self._receive = self._receive_head
+        self._head = b""
+        self._reason = b""
+        self._fields = HeaderFields()
+        self._headers_complete = False
+        self._message_complete = False
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+
+    def _receive_head(self, data: bytes) -> bytes:
+        self._answered_any = True
+        before = len(self._head)
+        head = self._head + data if before else data
+        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
+        rest = b""
+        if 4 <= end < len(head):
+            rest = data[end - before :]
+            data = data[: end - before]
+            head = head[:end]
+        self._head = head
+        if len(head) > MAX_HEAD:
+            return self._malformed(f"head over {MAX_HEAD} bytes")
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return self._malformed("101 without an Upgrade in the request")
+        except httptools.HttpParserError as error:
+            return self._malformed(str(error))
+        if end < 4:
+            return b""
+        if not self._headers_complete:
+            return self._malformed("the head ends too early")
+        if self._status < 200 and self._status != 101:  # an interim answer (RFC 9110 §15.2): the real one follows
+            self._begin_head()
+            return rest
+        return self._start_body(head, rest)
+
+    def _start_body(self, head: bytes, rest: bytes) -> bytes:
+        """Take the head of the answer; its body begins with `rest` (RFC 9112 §6.3)."""
+        first = self._fields.first
+        coding = first.get(b"transfer-encoding")
+        length = first.get(b"content-length")
+        http11 = head.startswith(b"HTTP/1.1 ")
+        if not http11 and not head.startswith(b"HTTP/1.0 "):
+            return self._malformed("unknown protocol version")
+        if self._status == 101:
+            return self._malformed("101 without an Upgrade in the request")
+        if coding is not None and (not http11 or coding.lower() != b"chunked" or b"transfer-encoding" in self._fields.repeated):
+            return self._malformed("a transfer coding other than chunked")
+        request = self._request
+        bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
+        self._receive = self._unexpected
+        body = UpstreamBody(self, None if length is None else int(length))
+        self._arrived = UpstreamResponse(self._status, self._reason, self._fields, body)
+        self._body = body
+        if self._sending:
+            self._deadline.clear()
+        else:
+            self._deadline.set(self._owner.idle_timeout)
+        if bodiless or length is not None:
+            self._parser = None  # it may expect a body that does not come, or that is counted here
+            self._body_left = 0 if bodiless or length is None else int(length)
+            if self._body_left:
+                self._receive = self._receive_sized
+            else:
+                self._complete()
+        elif coding is not None:
+            self._receive = self._receive_chunked
+        else:
+            self._parser = None
+            self._keep_alive = False
+            self._receive = self._receive_until_close
+        return rest
+
+    def _receive_sized(self, data: bytes) -> bytes:
+        left = self._body_left
+        rest = b""
+        if len(data) > left:
+            rest = data[left:]
+            data = data[:left]
+        self._body_left = left - len(data)
+        self._body_data(data)
+        if not self._body_left:
+            self._complete()
+        return rest
+
+    def _receive_chunked(self, data: bytes) -> bytes:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self._message_complete:
+                return self._malformed(str(error))
+            self._keep_alive = False  # more than was asked for: the answer is whole, the connection is not to be trusted
+        if self._message_complete:
+            self._complete()
+        return b""
+
+    def _receive_until_close(self, data: bytes) -> bytes:
+        self._body_data(data)
+        return b""
+
+    def _unexpected(self, data: bytes) -> bytes:
+        """Bytes that nobody asked for: whatever they are, the next request must not get them as its answer."""
+        self._keep_alive = False
+        self._abort()
+        return b""
+
+    def _body_data(self, data: bytes) -> None:
+        if not self._paused:
+            self._deadline.set(self._owner.idle_timeout)
+        if self._body is not None:
+            self._body.data(data)
+
+    def _complete(self) -> None:
+        body, self._body = self._body, None
+        self._receive = self._unexpected
+        self._done = True
+        self._deadline.clear()
+        if body is not None:
+            body.end()
+
+    def _release(self) -> None:
+        self._done = False
+        if self._lost:
+            return
+        if self._sending:
+            self._stop_sending()
+            self._abort()
+            return
+        if not self._keep_alive:
+            self._outlet.close()
+            return
+        self._used = True
+        self._request = None
+        self.resumeProducing()
+        self._deadline.set(self._owner.keepalive_timeout)
+        self._owner.released(self)
+
+    # -- llhttp ------------------------------------------------------------------------------------------------------
+
+    def on_status(self, status: bytes) -> None:
+        """Take a piece of the reason phrase."""
+        self._reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; trailers are dropped (RFC 9110 §6.5.1 allows it)."""
+        if not self._headers_complete:
+            self._fields.add(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Take what llhttp makes of the head."""
+        parser = self._parser
+        self._headers_complete = True
+        self._status: int = parser.get_status_code()
+        self._keep_alive = parser.should_keep_alive() and not self._message_complete
+
+    def on_message_begin(self) -> None:
+        """Take note of a message behind the one that was asked for: it is nobody's."""
+        if self._message_complete:
+            self._keep_alive = False
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of a chunked body."""
+        if not self._message_complete:
+            self._body_data(data)
+
+    def on_message_complete(self) -> None:
+        """The message is whole."""
+        self._message_complete = True
+
+    # -- a producer: the body's --------------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """Stop reading; meanwhile the upstream's silence is not its fault."""
+        if not self._paused and not self._lost:
+            self._paused = True
+            self._deadline.clear()
+            transport: Any = self.transport
+            transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+        if self._paused and not self._lost:
+            self._paused = False
+            if self._body is not None:
+                self._deadline.set(self._owner.idle_timeout)
+            transport: Any = self.transport
+            transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Close: nobody wants the rest of the answer."""
+        self._body = None
+        self._stop_sending()
+        self._abort()
+
+    # -- failing -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self._outlet.close()
+
+    def _abort(self) -> None:
+        if not self._lost:
+            transport: Any = self.transport
+            if transport is not None:
+                transport.abortConnection()
+
+    def _malformed(self, what: str) -> bytes:
+        self._fail(UpstreamFailed(reason=f"malformed answer: {what}"))
+        self._abort()
+        return b""
+
+    def _fail(self, error: Exception) -> None:
+        """Tell the one who waits, for the head or for the rest of the body; what the request still sends is not wanted."""
+        self._receive = self._unexpected
+        self._arrived = None
+        waiting, self._waiting = self._waiting, None
+        body, self._body = self._body, None
+        self._stop_sending()
+        if waiting is not None:
+            waiting.errback(error)
+        elif body is not None:
+            body.fail(error)
+
+    def _on_stalled(self, stalled: bool) -> None:
+        if stalled:
+            self._deadline.set(self._owner.idle_timeout)
+        elif self._sending:
+            self._deadline.clear()
+        elif self._waiting is not None:
+            self._deadline.set(self._owner.response_timeout)
+
+    def _expired(self) -> None:
+        if self._waiting is not None:
+            which = "request" if self._sending else "response"
+            self._fail(UpstreamTimeout(reason=f"no {which} progress in time", end=f"timeout:{which}"))
+        elif self._body is not None:
+            self._fail(UpstreamTimeout(reason="the answer's body stopped coming", end="timeout:idle"))
+        else:
+            self.close()
+            return
+        self._abort()

@@ -1,0 +1,196 @@
+"""Writing to a connection: once a turn of the reactor, straight to the socket, with backpressure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IPullProducer, IPushProducer, ITransport
+from twisted.internet.tcp import Connection
+from zope.interface import implementer
+
+from nnogw.interfaces import Clock, Producer
+
+#: Bytes that may wait in an outlet before the source of a body is paused, and the most that one turn collects: one read's worth.
+HIGH_WATER = 64 * 1024
+
+
+class Turn:
+    """Collects what is to be done when the current turn of the reactor has handled all its events.
+
+    Args:
+        clock: the reactor, or a test's clock.
+    """
+
+    __slots__ = ("_calls", "_clock")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._calls: list[Callable[[], None]] = []
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Call `call` before the reactor waits for events again."""
+        if not self._calls:
+            self._clock.callLater(0, self._run)
+        self._calls.append(call)
+
+    def _run(self) -> None:
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+
+@implementer(IPullProducer)
+class Outlet:
+    """The writing half of one connection.
+
+    What is written during a turn goes out as one ``send`` at its end. Twisted's own ``transport.write`` does the same a turn later, after
+    asking the poller to watch the socket for writability and then to stop: two more system calls and one more event each time. Only
+    when the socket does not take everything is the rest left to the transport, as from a pull producer; `source` is paused meanwhile.
+
+    A transport that is not a plain socket (TLS, a test's) is written to by its own ``write``, and pauses `source` through it.
+
+    Args:
+        transport: the connection.
+        turn: collects the outlets that have something to send.
+        stalled: called with True whenever bytes have to wait for the other end to take some, with False when it has taken all.
+    """
+
+    __slots__ = ("_backlog", "_half_closing", "_pending", "_send", "_size", "_source", "_source_paused", "_stalled", "_transport", "_turn")
+
+    def __init__(self, transport: ITransport, turn: Turn, stalled: Callable[[bool], None]) -> None:
+        self._transport: Any = transport  # ITransport and IConsumer, which no interface of Twisted's says together
+        self._turn = turn
+        self._stalled = stalled
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._backlog = False  # the transport holds bytes: everything must go behind them
+        self._half_closing = False
+        self._source: Producer | None = None
+        self._source_paused = False
+        self._send: Callable[[bytes], int] | None = None
+        if isinstance(transport, Connection):
+            self._send = transport.getHandle().send
+
+    @property
+    def idle(self) -> bool:
+        """Whether every byte has been handed to the operating system."""
+        return not self._pending and not self._backlog
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of this turn, or at once when much has come together."""
+        pending = self._pending
+        if not pending and not self._backlog:
+            self._turn.at_end(self.flush)
+        pending.append(data)
+        self._size += len(data)
+        if self._size >= HIGH_WATER:
+            if self._backlog:
+                self._pause_source()
+            else:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand over what has been written so far."""
+        if self._backlog or not self._pending:
+            return
+        data = self._take()
+        if self._send is None:
+            self._transport.write(data)
+            return
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = 0  # a broken connection: the transport finds the same error and reports it in the usual way
+        if sent < len(data):
+            self._backlog = True
+            self._pending.append(data[sent:])
+            self._size = len(data) - sent
+            self._pause_source()
+            self._transport.registerProducer(self, False)
+
+    def set_source(self, source: Producer | None) -> None:
+        """Let `source`, where the bytes come from, be paused while the other end does not take them; None: nobody any more."""
+        self._source = source
+        self._source_paused = False
+        if self._send is None:
+            if source is None:
+                self._transport.unregisterProducer()
+            else:
+                self._transport.registerProducer(_Watched(self, source), True)
+        elif source is not None and self._backlog:
+            self._pause_source()
+
+    def close(self) -> None:
+        """Close the connection once everything is sent."""
+        self.flush()
+        self._transport.loseConnection()
+
+    def half_close(self) -> None:
+        """Tell the other end that nothing more will come, once everything is sent, and go on reading.
+
+        What is not a plain socket (TLS) is closed in its own way.
+        """
+        self.flush()
+        if self._send is None:
+            self._transport.loseConnection()
+        elif self._backlog:
+            self._half_closing = True
+        else:
+            self._transport.loseWriteConnection()
+
+    # -- what the transport calls while it has a backlog --
+
+    def resumeProducing(self) -> None:
+        """Give the transport what is pending; it has sent all that it had."""
+        if self._pending:
+            self._stalled(True)
+            self._transport.write(self._take())
+            return
+        self._backlog = False
+        self._transport.unregisterProducer()
+        self._stalled(False)
+        if self._half_closing:
+            self._transport.loseWriteConnection()
+        if self._source_paused and self._source is not None:
+            self._source_paused = False
+            self._source.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; its protocol hears of it by ``connectionLost``."""
+
+    def _take(self) -> bytes:
+        pending = self._pending
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        pending.clear()
+        self._size = 0
+        return data
+
+    def _pause_source(self) -> None:
+        if self._source is not None and not self._source_paused:
+            self._source_paused = True
+            self._source.pauseProducing()
+
+
+@implementer(IPushProducer)
+class _Watched:
+    """A source on a transport that does its own backpressure: passes the word on, and tells the outlet's owner of stalls."""
+
+    __slots__ = ("_outlet", "_source")
+
+    def __init__(self, outlet: Outlet, source: Producer) -> None:
+        self._outlet = outlet
+        self._source = source
+
+    def pauseProducing(self) -> None:
+        self._outlet._stalled(True)
+        self._source.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._outlet._stalled(False)
+        self._source.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; its protocol hears of it by ``connectionLost``."""

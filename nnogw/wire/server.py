@@ -1,0 +1,479 @@
+"""The client's side: a connection that parses requests with llhttp and hands each over as soon as its headers are in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+
+from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
+from nnogw.fields import HeaderFields
+from nnogw.interfaces import Clock
+from nnogw.settings import LimitSettings
+from nnogw.wire.chunked import pieces
+from nnogw.wire.deadline import Deadline
+from nnogw.wire.hangup import HangupWatch
+from nnogw.wire.outlet import Outlet, Turn
+from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
+from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
+
+#: Bytes that are read of a body which nobody wants: to keep its connection, or to let its sender see the answer (nginx lingers too).
+DRAIN_BYTES = 256 * 1024
+#: Seconds that such a drain may take, or a client that does not close after our last word (nginx ``lingering_timeout``: 5 s).
+LINGER = 5.0
+#: A chunked body may take this many bytes on the wire, and `CHUNK_RATIO` times its data: chunks of one byte pass, floods of chunk
+#: extensions and trailers do not (Go bounds them since CVE-2023-39326).
+CHUNK_OVERHEAD = 16 * 1024
+CHUNK_RATIO = 16
+
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?= )")
+
+
+class GatewayChannel(Protocol):
+    """One client connection: requests come in one after another, and are answered in that order.
+
+    What comes is taken by the current state, a method ``(data) -> rest``: a head, a body of known length, a chunked body, nothing before
+    the answer is out (`_hold`), or what nobody wants any more (`_drain`).
+
+    Args:
+        site: what all connections share.
+    """
+
+    def __init__(self, site: GatewaySite) -> None:
+        self._site = site
+        self._limits = site.limits
+        self.peer = ""
+        self.secure = False
+        self._parser: Any = None
+        self._receive: Callable[[bytes], bytes] = self._receive_head
+        self._paused = False  # the socket is not read
+        self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
+        self._current: GatewayRequest | None = None  # the request that is being answered
+        self._body: ClientBody | None = None  # the body that is coming in
+        self._body_left = 0  # bytes of it that have not come, if its length is known
+        self._wire_bytes = 0  # bytes of a chunked body, framing included
+        self._drained = 0
+        self._broken = False  # what follows on the wire cannot be understood any more
+        self._stalled = False  # the client does not take its answer
+        self._lingering = False  # our last word is said
+        self._deadline = Deadline(site.clock, self._expired)
+        self._begin_head()
+
+    # -- Protocol ----------------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Take a new connection."""
+        transport: Any = self.transport
+        self.outlet = Outlet(transport, self._site.turn, self._on_stalled)
+        host = getattr(transport.getPeer(), "host", None)
+        self.peer = host or "unix"
+        self.secure = ISSLTransport.providedBy(transport)
+        if host:
+            transport.setTcpNoDelay(True)
+        self._site.channels.add(self)
+        self._deadline.set(self._limits.header_timeout)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Give `data` to the current state, and what that leaves to the next one."""
+        while data:
+            data = self._receive(data)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
+        """Tell whoever is concerned that the client is gone."""
+        self._site.forget(self)
+        self._deadline.close()
+        self._receive = self._drain
+        self._held = b""
+        request, self._current = self._current, None
+        if request is not None:
+            request.lost("client")
+        if self._body is not None:
+            self._body.fail(ClientGone("the client has left"))
+
+    def hung_up(self) -> None:
+        """The client has closed its end while the connection was not being read."""
+        self.cut()
+
+    # -- receiving: a head -------------------------------------------------------------------------------------------
+
+    def _begin_head(self) -> None:
+        self._receive = self._receive_head
+        self._head = b""
+        self._url = b""
+        self._fields = HeaderFields()
+        self._headers_complete = False
+        self._message_complete = False
+        self._body = None
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+
+    def _receive_head(self, data: bytes) -> bytes:
+        before = len(self._head)
+        if before:
+            head = self._head + data
+        else:
+            if data[0] in b"\r\n":  # RFC 9112 §2.2: empty lines before a request are ignored
+                return data.lstrip(b"\r\n")
+            self._deadline.set(self._limits.header_timeout)
+            head = data
+        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
+        rest = b""
+        if 4 <= end < len(head):
+            rest = data[end - before :]
+            data = data[: end - before]
+            head = head[:end]
+        self._head = head
+        error = self._parse(data) or over_limit(len(head), self._url, self._fields, self._limits)
+        if error is not None:
+            self._refuse(error)
+            return b""
+        if end < 4:
+            return b""
+        return self._start(head, rest)
+
+    def _parse(self, data: bytes) -> GatewayError | None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._parser = None  # it would take nothing more
+        except httptools.HttpParserError as error:
+            reason = "a line that does not end with CR LF" if BARE_LINE_END.search(self._head) else f"malformed HTTP: {error}"
+            return BadRequest(reason=reason)
+        return None
+
+    def _start(self, head: bytes, rest: bytes) -> bytes:
+        """Hand over the request whose head is complete; `rest`, what came behind it, is left to the next state."""
+        fields = self._fields
+        version = version_of(head, self._method, self._url) if self._headers_complete else None
+        if version is None:
+            error: GatewayError | None = BadRequest(reason="malformed request line")
+        else:
+            error = refusal_of(self._method, version, fields, upgrade=self._upgrade, limits=self._limits)
+        if error is not None:
+            self._refuse(error)
+            return b""
+        body: ClientBody | None = None
+        self._receive = self._hold
+        if not self._message_complete:
+            length = fields.first.get(b"content-length")
+            if length is not None:
+                self._body_left = int(length)
+                body = ClientBody(self, self._body_left)
+                self._receive = self._receive_sized
+                self._parser = None  # bodies of known length are counted here, not parsed: it stands in the middle of one
+            else:
+                self._wire_bytes = 0
+                body = ClientBody(self, None)
+                self._receive = self._receive_chunked
+        self._body = body
+        self._deadline.clear()
+        self._answer(
+            GatewayRequest(
+                self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
+            )
+        )
+        return rest
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer what cannot be understood or is not allowed, and close: nothing behind it may be read as a request."""
+        self._broken = True
+        self._parser = None
+        self._receive = self._drain
+        self._deadline.clear()
+        method = _METHOD.match(self._head)
+        self._answer(
+            GatewayRequest(
+                self,
+                method.group() if method else b"",
+                self._url,
+                self._fields,
+                http10=False,
+                keep_alive=False,
+                body=None,
+                refusal=error,
+            )
+        )
+
+    def _answer(self, request: GatewayRequest) -> None:
+        self._current = request
+        self._site.resource.render(request)
+
+    # -- receiving: a body -------------------------------------------------------------------------------------------
+
+    def _receive_sized(self, data: bytes) -> bytes:
+        rest = b""
+        if len(data) > self._body_left:
+            rest = data[self._body_left :]
+            data = data[: self._body_left]
+        self._body_left -= len(data)
+        self._body_data(data)
+        if not self._body_left:
+            self._body_came()
+        return rest
+
+    def _receive_chunked(self, data: bytes) -> bytes:
+        for piece, end in pieces(data):
+            self._wire_bytes += len(piece)
+            error = self._parse_chunks(piece)
+            if error is not None:
+                self._break_body(error)
+                return b""
+            if self._message_complete:
+                self._body_came()
+                return data[end:]
+        return b""
+
+    def _parse_chunks(self, data: bytes) -> GatewayError | None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            return BadRequest(reason=f"malformed chunked body: {error}")
+        received = self._body.received if self._body is not None else 0
+        if received > self._limits.max_body:
+            return PayloadTooLarge(reason=f"body over {self._limits.max_body} bytes", details={"maxBytes": self._limits.max_body})
+        if self._wire_bytes > CHUNK_OVERHEAD + CHUNK_RATIO * received:
+            return BadRequest(reason="chunk extensions or trailers out of proportion")
+        return None
+
+    def _body_data(self, data: bytes) -> None:
+        body = self._body
+        if body is None:
+            return
+        if body.flows:
+            self._deadline.set(self._limits.body_timeout if not body.unwanted else LINGER)
+        else:
+            self._pause()
+        body.data(data)
+
+    def _body_came(self) -> None:
+        body, self._body = self._body, None
+        self._deadline.clear()
+        if self._current is None:  # it was answered before its body had come
+            self._next()
+            return
+        self._receive = self._hold
+        if body is not None:
+            body.end()
+
+    def _break_body(self, error: Exception) -> None:
+        body, self._body = self._body, None
+        self._broken = True
+        self._parser = None
+        self._receive = self._drain
+        self._deadline.clear()
+        if self._current is None:
+            self.cut()
+        elif body is not None:
+            body.fail(error)
+
+    def _hold(self, data: bytes) -> bytes:
+        self._held += data
+        self._pause()
+        return b""
+
+    def _drain(self, data: bytes) -> bytes:
+        self._drained += len(data)
+        if self._drained > DRAIN_BYTES:
+            self._pause()
+        return b""
+
+    # -- llhttp ------------------------------------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; what comes after a body is a trailer, and trailers do not become headers (RFC 9110 §6.5.1)."""
+        if not self._headers_complete:
+            self._fields.add(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Take what llhttp makes of the head."""
+        parser = self._parser
+        self._headers_complete = True
+        self._method = parser.get_method()
+        self._keep_alive = parser.should_keep_alive()
+        self._upgrade = parser.should_upgrade()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of a chunked body."""
+        self._body_data(data)
+
+    def on_message_complete(self) -> None:
+        """The message is whole."""
+        self._message_complete = True
+
+    # -- what the request and its body ask for -----------------------------------------------------------------------
+
+    def may_keep_alive(self, request: GatewayRequest) -> bool:
+        """Whether the connection can serve another request after this one's answer."""
+        if self._broken or self._site.draining:
+            return False
+        body = self._body
+        if body is None:
+            return True
+        if body.length is None or request.expects_continue:
+            return False  # it is not known how much will come, or whether anything
+        return self._body_left <= DRAIN_BYTES
+
+    def body_wanted(self) -> None:
+        """Somebody takes the body: ask the client for it if it waits to be asked, and read it."""
+        request = self._current
+        if request is not None and request.expects_continue:
+            request.expects_continue = False
+            if not request.begun and self._body is not None and not self._body.received:
+                self.outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.resume_body()
+
+    def pause_body(self) -> None:
+        """Stop reading the body."""
+        self._deadline.clear()
+        self._pause()
+
+    def resume_body(self) -> None:
+        """Go on reading the body."""
+        if self._body is not None:
+            self._deadline.set(self._limits.body_timeout)
+            self._resume()
+
+    def answered(self, request: GatewayRequest) -> None:
+        """The whole answer has been written: go on to the next request, or close."""
+        self._current = None
+        body = self._body
+        if body is not None:
+            body.stopProducing()
+        if not request.keep_alive:
+            self._close()
+        elif body is None:
+            self._next()
+        else:
+            self._deadline.set(LINGER)
+            self._resume()
+
+    def cut(self) -> None:
+        """Drop the connection without a word."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def retire(self) -> None:
+        """Close as soon as no request is under way: the listener is draining."""
+        if self._current is None and not self._head and not self._lingering:
+            self._close()
+
+    # -- between requests --------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        self._begin_head()
+        self._deadline.set(self._limits.idle_timeout)
+        self._resume()
+        held, self._held = self._held, b""
+        if held:
+            self.dataReceived(held)
+
+    def _close(self) -> None:
+        """Say that this was the last word; a client that is still sending gets time to read it (RFC 9112 §9.6)."""
+        unread = self._broken or self._body is not None or bool(self._held)
+        self._receive = self._drain
+        self._held = b""
+        self._lingering = True
+        self._deadline.set(LINGER if self.outlet.idle else self._limits.send_timeout)
+        if unread:
+            self._resume()
+            self.outlet.half_close()
+        else:
+            self.outlet.close()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            transport: Any = self.transport
+            transport.pauseProducing()
+            self._site.hangups.watch(self)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._site.hangups.forget(self)
+            transport: Any = self.transport
+            transport.resumeProducing()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def _on_stalled(self, stalled: bool) -> None:
+        self._stalled = stalled
+        if stalled:
+            self._deadline.set(self._limits.send_timeout)
+        elif self._lingering:
+            self._deadline.set(LINGER)
+        elif self._body is not None and not self._paused:
+            self._deadline.set(self._limits.body_timeout)
+        elif self._current is not None:
+            self._deadline.clear()
+        else:
+            self._deadline.set(self._limits.idle_timeout)
+
+    def _expired(self) -> None:
+        if self._lingering or self._stalled:
+            if self._current is not None:
+                self._current.lost("timeout:send")
+            self.cut()
+        elif self._body is not None:
+            self._break_body(RequestTimeout(reason="the body stopped coming", end="timeout:body"))
+        elif self._head:
+            self._refuse(RequestTimeout(reason="the head did not come in time", end="timeout:header"))
+        else:
+            self.outlet.close()
+
+
+class GatewaySite(ServerFactory):
+    """What all client connections share: the root resource that answers, the limits, the clock.
+
+    Args:
+        resource: the root of the resource tree; its ``render`` starts each request.
+        clock: the reactor.
+        limits: what clients may send.
+
+    Attributes:
+        channels: the open connections.
+        draining: no connection is kept for another request.
+    """
+
+    noisy = False
+
+    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings) -> None:
+        self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
+        self.clock = clock
+        self.limits = limits
+        self.turn = Turn(clock)
+        self.hangups = HangupWatch(clock)
+        self.channels: set[GatewayChannel] = set()
+        self.draining = False
+
+    def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
+        """Return the protocol of a new connection."""
+        return GatewayChannel(self)
+
+    def forget(self, channel: GatewayChannel) -> None:
+        """Take note that a connection is gone."""
+        self.channels.discard(channel)
+        self.hangups.forget(channel)
+
+    def drain(self) -> None:
+        """Take no further request on any connection than those under way."""
+        self.draining = True
+        for channel in list(self.channels):
+            channel.retire()
+
+    def cut(self) -> int:
+        """Drop the connections that are left; returns how many there were."""
+        left = list(self.channels)
+        for channel in left:
+            channel.cut()
+        return len(left)

@@ -1,0 +1,1 @@
+"""The platform inside the process, and the lines that show it."""

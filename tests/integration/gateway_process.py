@@ -1,0 +1,187 @@
+"""The gateway as its users start it: ``twistd nnogw`` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+from twisted.internet import defer, reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent, ResponseFailed, readBody
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE = 30  # seconds for what takes a moment on a quiet machine; no test measures it
+_TWISTD = Path(sys.executable).with_name("twistd")
+_OURS = ("AUTH_API_KEY", "CORS_ORIGINS", "CREDENTIALS_DIRECTORY", "NNO_", "RATE_LIMITER")  # what the gateway reads of its environment
+_ALARMS = ("Traceback", "Unhandled error in Deferred")
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment, without proxies and without what the gateway reads, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and not name.lower().endswith("_proxy")}
+    return {**kept, **(extra or {})}
+
+
+class GatewayProcess:
+    """A running gateway, on a loopback port of its own.
+
+    Whatever a test does with it, it has to end in peace: `stop`, which is a cleanup of the test, asks for an exit status of 0 and
+    for an output without a traceback.
+
+    Args:
+        test: the test that it runs for.
+        arguments: options after ``twistd nnogw``, beside ``--listen`` and ``--admin``.
+        config: the text of a configuration file; empty for none.
+        environment: variables beside those of this process.
+
+    Attributes:
+        url: ``http://127.0.0.1:<port>``, where it listens.
+        admin_url: the same of its admin listener.
+        pid: its process id, once it is started.
+    """
+
+    def __init__(
+        self,
+        test: TestCase,
+        *,
+        arguments: Sequence[str] = (),
+        config: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._test = test
+        self._arguments = [*arguments]
+        self._environment = environment
+        if config:
+            path = Path(test.mktemp()).absolute()
+            path.write_text(config, encoding="utf-8")
+            self._arguments += ["--config", str(path)]
+        self._port, self._admin_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.admin_url = f"http://127.0.0.1:{self._admin_port}"
+        self.pid = 0
+        self._child = _Child()
+        self._process: Any = None
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to its standard output so far."""
+        return self._child.stdout.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to its standard error so far."""
+        return self._child.stderr.decode("utf-8", "replace")
+
+    @property
+    def request_log(self) -> list[dict[str, Any]]:
+        """The request log on its standard output so far."""
+        whole_lines = self._child.stdout.split(b"\n")[:-1]
+        return [orjson.loads(line) for line in whole_lines if line.startswith(b"{")]
+
+    async def start(self) -> None:
+        """Start it, and return when ``/health`` answers 200. It is stopped when the test is over."""
+        command = [
+            *(str(_TWISTD), "-n", "--pidfile=", "nnogw"),
+            *("--listen", f"tcp:{self._port}:interface=127.0.0.1"),
+            *("--admin", f"tcp:{self._admin_port}:interface=127.0.0.1"),
+            *self._arguments,
+        ]
+        variables = environment({"PYTHONPATH": str(PROJECT), **(self._environment or {})})
+        self._process = reactor.spawnProcess(self._child, sys.executable, [sys.executable, *command], variables, str(PROJECT))
+        self.pid = self._process.pid
+        self._test.addCleanup(self.stop)
+        agent = Agent(reactor, connectTimeout=PATIENCE)
+        deadline = reactor.seconds() + PATIENCE
+        while not await self._is_healthy(agent):
+            if self._child.exit_code is not None or reactor.seconds() > deadline:
+                self._test.fail(f"The gateway did not start (exit status {self._child.exit_code}).\n{self.stdout}{self.stderr}")
+            await deferLater(reactor, 0.05)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Return when `condition` holds, for example of the output; fail the test with `what` if that does not come."""
+        deadline = reactor.seconds() + PATIENCE
+        while not condition():
+            if reactor.seconds() > deadline:
+                self._test.fail(f"{what}: it did not come.\n{self.stdout}{self.stderr}")
+            await deferLater(reactor, 0.02)
+
+    def signal(self, name: str) -> None:
+        """Send it a signal, such as ``"HUP"``; nothing happens if it has just ended."""
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess(name)
+
+    async def stop(self) -> None:
+        """Stop it with TERM, and look back: it must have ended with 0, and without a traceback."""
+        if self._child.exit_code is None:
+            self.signal("TERM")
+        await self.ended()
+        self._test.assertEqual(self._child.exit_code, 0, self.stdout + self.stderr)
+        for alarm in _ALARMS:
+            self._test.assertNotIn(alarm, self.stdout + self.stderr)
+
+    async def ended(self) -> int:
+        """Return its exit status when it has ended; one that does not end is killed, and fails the test."""
+        waiting = self._child.ended().addTimeout(PATIENCE, reactor)
+        try:
+            return await waiting
+        except defer.TimeoutError:
+            self.signal("KILL")
+            await self._child.ended()
+            self._test.fail(f"The gateway did not end.\n{self.stdout}{self.stderr}")
+
+    async def _is_healthy(self, agent: Agent) -> bool:
+        try:
+            response = await agent.request(b"GET", f"{self.url}/health".encode())
+            await readBody(response)
+        except (ConnectError, ResponseFailed):
+            return False
+        return bool(response.code == 200)
+
+
+class _Child(ProcessProtocol):
+    """Keeps what the process writes, and how it ended."""
+
+    def __init__(self) -> None:
+        self.stdout = b""
+        self.stderr = b""
+        self.exit_code: int | None = None
+        self._waiting: list[Deferred[int]] = []
+
+    def ended(self) -> Deferred[int]:
+        waiting: Deferred[int] = Deferred()
+        if self.exit_code is None:
+            self._waiting.append(waiting)
+        else:
+            waiting.callback(self.exit_code)
+        return waiting
+
+    def outReceived(self, data: bytes) -> None:
+        self.stdout += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.stderr += data
+
+    def processEnded(self, reason: Failure) -> None:
+        status = reason.value
+        self.exit_code = status.exitCode if status.exitCode is not None else -status.signal
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(self.exit_code)
