@@ -455,6 +455,7 @@ class GatewaySite(ServerFactory):
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()
         self.draining = False
+        self._drained: Callable[[], None] = lambda: None
 
     def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
         """Return the protocol of a new connection."""
@@ -464,10 +465,13 @@ class GatewaySite(ServerFactory):
         """Take note that a connection is gone."""
         self.channels.discard(channel)
         self.hangups.forget(channel)
+        if self.draining and not self.channels:
+            self._drained()
 
-    def drain(self) -> None:
-        """Take no further request on any connection than those under way."""
+    def drain(self, drained: Callable[[], None]) -> None:
+        """Take no further request on any connection than those under way; call `drained` when the last connection is gone."""
         self.draining = True
+        self._drained = drained
         for channel in list(self.channels):
             channel.retire()
 

@@ -1,0 +1,83 @@
+"""Single flight: many who want the same answer at the same time share one call for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+class Flight(Generic[R]):
+    """One call under way.
+
+    Attributes:
+        detached: what it was to find out was forgotten meanwhile: its answer serves those who wait for it, and nobody later.
+    """
+
+    __slots__ = ("detached", "waiters")
+
+    def __init__(self) -> None:
+        self.detached = False
+        self.waiters: list[Deferred[R]] = []
+
+
+class SingleFlight(Generic[K, R]):
+    """The calls under way, at most one for a key.
+
+    Each waiter gets a Deferred of its own. A waiter that is cancelled leaves the others and the call alone; a call that nobody waits for
+    any more goes on, for what may be kept of its answer.
+    """
+
+    __slots__ = ("_flights",)
+
+    def __init__(self) -> None:
+        self._flights: dict[K, Flight[R]] = {}
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._flights
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def join(self, key: K, start: Callable[[Flight[R]], Deferred[R]]) -> Deferred[R]:
+        """Wait for the call under `key`; where there is none, `start` one.
+
+        Returns:
+            A Deferred of this waiter's own, which fires with the call's result or failure.
+        """
+        waiter: Deferred[R] = Deferred()
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = Flight()
+            flight.waiters.append(waiter)
+            maybeDeferred(start, flight).addBoth(self._land, key, flight)
+        else:
+            flight.waiters.append(waiter)
+        return waiter
+
+    def detach(self, key: K) -> None:
+        """Let nobody join the call under `key` any more: what it finds out may be out of date."""
+        flight = self._flights.pop(key, None)
+        if flight is not None:
+            flight.detached = True
+
+    def detach_all(self) -> None:
+        """Let nobody join any of the calls under way."""
+        for key in list(self._flights):
+            self.detach(key)
+
+    def _land(self, result: R | Failure, key: K, flight: Flight[R]) -> None:
+        if not flight.detached:
+            del self._flights[key]  # first: a waiter's callback may want the next call
+        for waiter in flight.waiters:
+            if waiter.called:  # cancelled
+                continue
+            if isinstance(result, Failure):
+                waiter.errback(result)
+            else:
+                waiter.callback(result)
