@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
-from treq.client import HTTPClient
+from attrs import define
+from twisted.web.iweb import IAgent
+from twisted.web.resource import Resource
 
 from nnogw.admin import build_admin
 from nnogw.identity.iam import Iam
@@ -15,22 +16,89 @@ from nnogw.identity.verdicts import VerdictCache
 from nnogw.ids import IdSource
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
+from nnogw.observability.log_file import LogFile
 from nnogw.observability.metrics import RequestMetrics
-from nnogw.observability.request_log import LogFile
 from nnogw.pipeline import chain, middlewares
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import Settings
 from nnogw.upstream.service import Upstream, upstream_for
-from nnogw.upstream.treq_client import ProxyClient, UpstreamAgent
+from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
 from nnogw.wire.headers import TrustedProxies
 from nnogw.wire.outlet import Turn
 from nnogw.wire.server import GatewaySite
 
 
-@frozen
+@define(eq=False)
 class Gateway:
-    """A gateway that is ready to listen."""
+    """A gateway that is ready to listen.
 
-    settings: Settings
+    Attributes:
+        site: serves clients.
+        admin: the root of the admin listener's resource tree.
+        log: the request log.
+        upstreams: the services that are configured.
+        draining: the gateway is about to stop, and says so to whoever asks for its health.
+    """
+
     site: GatewaySite
+    admin: Resource
+    log: LogFile
+    upstreams: Mapping[str, Upstream]
+    draining: bool = False
+
+    def close(self) -> None:
+        """Close what the gateway keeps open: idle connections and the request log."""
+        for upstream in self.upstreams.values():
+            upstream.pool.close()
+        self.site.hangups.close()
+        self.log.close()
+
+
+def assemble(settings: Settings, reactor: Any) -> Gateway:
+    """Return the gateway that `settings` describe; nothing of it listens or connects yet.
+
+    Args:
+        settings: the whole configuration.
+        reactor: makes connections and tells the time, which has to be monotonic.
+    """
+    turn = Turn(reactor)
+    ledger = Ledger()
+    log = LogFile(settings.server.access_log, reactor, ledger)
+    trusted = TrustedProxies(settings.server.trusted_proxies)
+    found = {name: upstream_for(name, service, reactor, turn) for name, service in settings.services.items()}
+    upstreams = {name: upstream for name, upstream in found.items() if upstream is not None}
+    verdicts = VerdictCache(
+        settings.auth.cache, Iam(_agent("iam", upstreams), settings.auth, clock=reactor), clock=reactor, ledger=ledger
+    )
+    statuses = PlatformStatuses(
+        _agent("registry", upstreams), settings.lifecycle, clock=reactor, ledger=ledger, service_keys=settings.auth.api_key
+    )
+    limits = MemoryStore(settings.rate_limit.max_keys, reactor.seconds)
+    metrics = RequestMetrics()
+    pipeline = chain(
+        middlewares(
+            settings,
+            clock=reactor,
+            ids=IdSource(),
+            log=log,
+            limits=limits,
+            identities=verdicts,
+            statuses=statuses if "registry" in upstreams else None,
+            services={name: ProxyClient(upstreams[name]) if name in upstreams else None for name in settings.services},
+            trusted=trusted,
+            draining=lambda: gateway.draining,
+        )
+    )
+    root = GatewayResource(pipeline, RouteTable(settings.routes), trusted, monotonic=reactor.seconds, observers=[metrics.observe])
+    site = GatewaySite(root, reactor, settings.limits, turn)
+    admin = build_admin()
+    gateway = Gateway(site, admin, log, upstreams)
+    return gateway
+
+
+def _agent(name: str, upstreams: Mapping[str, Upstream]) -> IAgent:
+    """Return the agent whose requests go to the service `name`."""
+    upstream = upstreams.get(name)
+    agent: Any = AbsentAgent(name) if upstream is None else UpstreamAgent(upstream)  # IAgents by declaration, which mypy cannot see
+    return agent  # type: ignore[no-any-return]  # as above

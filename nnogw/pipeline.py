@@ -23,6 +23,7 @@ from nnogw.middleware.request_logger import RequestLogger
 from nnogw.middleware.security_headers import SecurityHeaders
 from nnogw.middleware.timing import Timing
 from nnogw.middleware.tracing import Tracing
+from nnogw.observability.request_log import format_line
 from nnogw.settings import Settings
 from nnogw.wire.headers import TrustedProxies
 
@@ -38,7 +39,7 @@ def middlewares(
     log: LogSink,
     limits: RateLimitStore,
     identities: IdentitySource,
-    statuses: PlatformStatusSource,
+    statuses: PlatformStatusSource | None,
     services: Mapping[str, ServiceClient | None],
     trusted: TrustedProxies,
     draining: Callable[[], bool],
@@ -48,13 +49,13 @@ def middlewares(
         SecurityHeaders(settings.security_headers),
         ErrorHandler(),
         RequestId(ids),
-        RequestLogger(log),
+        RequestLogger(log, format_line),
         Timing(clock.seconds),
         RateLimiter(settings.rate_limit, store=limits),
         Cors(settings.cors),
         Tracing(ids),
-        refusal,  # what the parser or the path rules refused goes no further
-        Auth(settings.auth, identities=identities, monotonic=clock.seconds),
+        refusal,  # what the parser, the path rules or the rate limiter refused goes no further
+        Auth(settings.auth, identities=identities, clock=clock),
         PlatformLifecycle(settings.lifecycle, statuses=statuses),
         Health(draining),
         Proxy(services, trusted, clock.seconds),

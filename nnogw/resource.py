@@ -170,10 +170,19 @@ def _merged(response: Response, exchange: Exchange, method: bytes) -> list[Field
     """Return the fields of the answer: the upstream's, those that middlewares decided on (which win), and additions behind."""
     decided = exchange.answer_fields
     fields = [item for item in response.fields if item[0] not in decided]
+    fields += [item for item in exchange.answer_additions if not _says_already(fields, item)]
     fields += decided.values()
-    fields += exchange.answer_additions
     body = response.body
     bodiless = response.status in (204, 304) or (method == b"HEAD" and not body)
     if isinstance(body, bytes) and not bodiless and not any(item[0] == b"content-length" for item in fields):
         fields.append(field(b"Content-Length", b"%d" % len(body)))
     return fields
+
+
+def _says_already(fields: list[Field], addition: Field) -> bool:
+    """Whether a list-valued field such as ``Vary`` contains what is to be added, or ``*``, which is everything."""
+    key, _, value = addition
+    for present, _, members in fields:
+        if present == key and not {value.lower(), b"*"}.isdisjoint(member.strip().lower() for member in members.split(b",")):
+            return True
+    return False

@@ -26,6 +26,10 @@ log = Logger()
 BACKLOG = 2048
 
 
+#: Where a listener on all addresses can be reached from its own machine.
+_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing binds here
+
+
 class StartError(Exception):
     """The gateway cannot start, for a reason that its operator can mend: one line, no traceback."""
 
@@ -69,7 +73,7 @@ class GatewayService(Service):
         if server.admin:
             site = Site(self.gateway.admin)
             site.noisy = False
-            site.log = lambda request: None  # type: ignore[method-assign]  # an operator's own look is not worth a line
+            site.log = lambda _: None  # type: ignore[method-assign]  # an operator's own look is not worth a line
             self._admin_port = self._listen(server.admin, site)
 
     def _listen(self, description: str, factory: Any) -> Any:
@@ -98,7 +102,7 @@ class GatewayService(Service):
         super().stopService()
         gateway = self.gateway
         server = self._settings.server
-        gateway.drain_announced()
+        gateway.draining = True
         if server.lame_duck:
             yield self._pause(server.lame_duck)
         for port in self._ports:
@@ -229,5 +233,5 @@ def _address(port: Any) -> str:
     name = getattr(host, "name", None)
     if name is not None:
         return f"unix:{name.decode() if isinstance(name, bytes) else name}"
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host.host, f"[{host.host}]" if ":" in host.host else host.host)
-    return f"http://{shown}:{host.port}"
+    shown = _FROM_HERE.get(host.host, host.host)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{host.port}"

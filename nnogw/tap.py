@@ -28,8 +28,10 @@ class Options(usage.Options):
         "Without options it listens on http://127.0.0.1:8787 and finds its services in the environment (NNO_IAM, NNO_IAM_URL, ...). "
         "An option goes before the environment, the environment before the file. Try it with --demo, which needs nothing else."
     )
-    optFlags = (["demo", None, "Start a small platform in this process, and print curl lines to try."],)
-    optParameters = (
+    optFlags = (  # noqa: N815  Twisted's name
+        ["demo", None, "Start a small platform in this process, and print curl lines to try."],
+    )
+    optParameters = (  # noqa: N815  Twisted's name
         ["config", "c", None, "The configuration: a TOML file."],
         ["admin", "a", None, 'Where metrics, status and purge are served, never publicly: an endpoint string; "" for nowhere.'],
     )
@@ -39,7 +41,7 @@ class Options(usage.Options):
         self["listen"] = []
 
     def opt_listen(self, endpoint: str) -> None:
-        """Where to listen: a Twisted server endpoint string such as tcp:8787:interface=127.0.0.1 or unix:/run/nnogw.sock; may be given several times."""
+        """Where to listen, such as tcp:8787:interface=127.0.0.1 or unix:/run/nnogw.sock; may be given several times."""
         self["listen"].append(endpoint)
 
     opt_l = opt_listen
@@ -52,9 +54,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read the configuration; what is wrong with it is said in plain lines, before anything starts."""
         try:
-            self["settings"] = load(
-                self["config"], os.environ, listen=self["listen"], admin=self["admin"], demo=bool(self["demo"])
-            )
+            self["settings"] = load(self["config"], os.environ, listen=self["listen"], admin=self["admin"], demo=bool(self["demo"]))
         except ConfigurationError as error:
             for line in str(error).splitlines():
                 print(f"nnogw: {line}", file=sys.stderr)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 from zope.interface import implementer
 
+from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, BodyConsumer
 from nnogw.upstream.service import Upstream
@@ -36,6 +37,18 @@ class UpstreamAgent:
         )
         body = None if bodyProducer is None else _ProducedBody(bodyProducer)
         return self._upstream.send(UpstreamRequest(method, self._upstream.base_path + path, self._upstream.host, fields.raw, body))
+
+
+@implementer(IAgent)
+class AbsentAgent:
+    """An `IAgent` in place of a service that is not configured: every request fails at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[UpstreamResponse]:
+        """Fail with `ServiceUnavailable`."""
+        return fail(ServiceUnavailable(reason=f"the service {self._name} is not configured"))
 
 
 class ProxyClient(HTTPClient):

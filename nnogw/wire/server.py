@@ -439,6 +439,7 @@ class GatewaySite(ServerFactory):
         resource: the root of the resource tree; its ``render`` starts each request.
         clock: the reactor.
         limits: what clients may send.
+        turn: the end of the reactor's turns, if it is shared with others.
 
     Attributes:
         channels: the open connections.
@@ -447,11 +448,11 @@ class GatewaySite(ServerFactory):
 
     noisy = False
 
-    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings) -> None:
+    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings, turn: Turn | None = None) -> None:
         self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
         self.clock = clock
         self.limits = limits
-        self.turn = Turn(clock)
+        self.turn = turn or Turn(clock)
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()
         self.draining = False

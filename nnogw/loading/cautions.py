@@ -1,0 +1,42 @@
+"""What a configuration may say, but its operator should know."""
+
+from __future__ import annotations
+
+from nnogw.loading.document import did_you_mean
+from nnogw.loading.sources import SERVICE_VARIABLES
+from nnogw.settings import SERVICE_NAMES, ServiceSettings, Settings
+
+_ASKED_BY_THE_GATEWAY = ("iam", "registry")  # for identities and for platform statuses
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return what the log should say at start, a line each."""
+    found = []
+    auth = settings.auth
+    if not auth.api_key:
+        found.append("AUTH_API_KEY is not set: every request passes unauthenticated (the bypass for local development)")
+    elif auth.allow_unauthenticated:
+        found.append("auth.allow_unauthenticated has no effect now, but would open this gateway if AUTH_API_KEY were lost; remove it")
+    if auth.api_key and not _is_configured(settings.services["iam"]):
+        found.append(f"service iam has neither binding nor URL: sessions and API keys are answered 503; {_remedy('iam')}")
+    routed = dict.fromkeys(route.service for route in settings.routes)
+    if not routed:
+        found.append("there are no routes: every path under /api is answered 404")
+    for service in routed:
+        if not _is_configured(settings.services[service]):
+            found.append(f"service {service} has neither binding nor URL: its routes answer 503; {_remedy(service)}")
+    for service, options in settings.services.items():
+        if _is_configured(options) and service not in routed and service not in _ASKED_BY_THE_GATEWAY:
+            found.append(f"service {service} is configured, but no route leads to it; {did_you_mean(service, SERVICE_NAMES)}")
+    if settings.rate_limit.store:
+        found.append("RATE_LIMITER is set, but this version has no shared store: limits are counted in this process's memory")
+    return found
+
+
+def _is_configured(service: ServiceSettings) -> bool:
+    return bool(service.binding or service.url)
+
+
+def _remedy(service: str) -> str:
+    variables = SERVICE_VARIABLES.get(service)
+    return f"set {variables[0]} or {variables[1]}" if variables else f"set binding or url in [services.{service}]"

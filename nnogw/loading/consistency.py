@@ -1,0 +1,64 @@
+"""Rules that concern several options at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnogw.loading.addresses import is_private, server_endpoint
+from nnogw.loading.document import Document, did_you_mean, shown
+from nnogw.settings import SERVICE_NAMES
+
+
+def check_consistency(document: Document, *, demo: bool) -> None:
+    """Note what does not go together in `document`.
+
+    Args:
+        document: the values; those of a wrong type have been noted already, and are passed over here.
+        demo: a service key will be set, so that the rule about its absence has no object.
+    """
+    _check_routes(document)
+    _check_origins(document)
+    if document.get("server", "listen") == []:
+        document.problem(("server", "listen"), "found an empty list, expected at least one endpoint")
+    if not demo:
+        _check_bypass(document)
+
+
+def _check_routes(document: Document) -> None:
+    configured = document.get("services")
+    services = {*SERVICE_NAMES, *(configured if isinstance(configured, dict) else ())}
+    first: dict[str, int] = {}
+    for index, route in enumerate(_list(document.get("routes"))):
+        if not isinstance(route, dict):
+            continue
+        service, prefix = route.get("service"), route.get("prefix")
+        if isinstance(service, str) and service not in services:
+            document.problem(("routes", index, "service"), f"found {shown(service)}, which is no service; {did_you_mean(service, services)}")
+        if isinstance(prefix, str) and first.setdefault(prefix, index) != index:
+            document.problem(("routes", index, "prefix"), f"found {shown(prefix)}, which is the prefix of #{first[prefix] + 1} already")
+
+
+def _check_origins(document: Document) -> None:
+    if document.get("cors", "credentials") is True and "*" in _list(document.get("cors", "origins")):
+        document.problem(
+            ("cors", "origins"), 'found "*" together with credentials = true, expected the origins by name: browsers refuse the two together'
+        )
+
+
+def _check_bypass(document: Document) -> None:
+    """A lost variable must not open a production gateway: without a service key it listens privately, or says that it means it."""
+    keys = document.get("auth", "api_key")
+    if keys or not document.complete or document.get("auth", "allow_unauthenticated") is True:
+        return
+    for index, description in enumerate(_list(document.get("server", "listen"))):
+        if not server_endpoint(description) and not is_private(description):
+            document.problem(
+                ("server", "listen", index),
+                f"{shown(description)} can be reached from other machines, and without AUTH_API_KEY every request passes unauthenticated; "
+                "set AUTH_API_KEY, or listen on a loopback address (:interface=127.0.0.1) or a unix socket, "
+                "or set auth.allow_unauthenticated = true in the configuration file",
+            )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
