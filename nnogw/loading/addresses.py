@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IReactorPluggableNameResolver
+from twisted.python.filepath import UnlistableError
 from zope.interface import implementer
 
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
+_PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
+_CALL = re.compile(r"^[\w.]+\(\) ")  # how a TypeError begins
 _ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes for a plain \ : =
 
 
@@ -18,7 +22,7 @@ _ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes
 class _NoReactor:
     """What Twisted's parsers want to see while nothing is connected."""
 
-    nameResolver = None
+    nameResolver = None  # noqa: N815  the interface's name
 
 
 def server_endpoint(value: object) -> str:
@@ -86,13 +90,14 @@ def trusted_proxy(value: object) -> str:
     """Expect an address, a network, or ``unix``."""
     if value == "unix":
         return ""
+    if not isinstance(value, str):
+        return _PROXY
     try:
-        network = ip_network(str(value), strict=False)
-        ip_network(str(value))
+        network = ip_network(value, strict=False)
     except ValueError:
-        form = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
-        return f'the network "{network}" or one address' if "/" in str(value) and "network" in locals() else form
-    return "" if isinstance(value, str) else 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
+        return _PROXY
+    address = value.partition("/")[0]
+    return "" if ip_address(address) == network.network_address else f'{_PROXY}; the network is "{network}"'
 
 
 def _split(description: str) -> tuple[str, list[str], dict[str, str]]:
@@ -128,10 +133,16 @@ def _parsed(parse: Callable[[object, str], object], description: str, expected: 
     """Let Twisted have the last word; it also looks for the files and sockets that `description` names."""
     try:
         parse(_NoReactor(), description)
+    except UnlistableError as error:
+        return f"{expected} whose files can be read ({_told(error.originalException)})"
     except OSError as error:
-        return f"{expected} whose files can be read ({error.filename}: {error.strerror})"
+        return f"{expected} whose files can be read ({_told(error)})"
     except (IndexError, KeyError):
         return f"{expected}; systemd has passed no such socket"
-    except Exception as error:  # noqa: BLE001  whatever a parser makes of a bad argument
-        return f"{expected} ({str(error).rpartition('() ')[2] or type(error).__name__})"
+    except Exception as error:  # whatever a parser makes of a bad argument
+        return f"{expected} ({_CALL.sub('', str(error))})"
     return ""
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}"

@@ -11,7 +11,7 @@ _ASKED_BY_THE_GATEWAY = ("iam", "registry")  # for identities and for platform s
 
 def warnings(settings: Settings) -> list[str]:
     """Return what the log should say at start, a line each."""
-    found = []
+    found: list[str] = []
     auth = settings.auth
     if not auth.api_key:
         found.append("AUTH_API_KEY is not set: every request passes unauthenticated (the bypass for local development)")
@@ -22,12 +22,16 @@ def warnings(settings: Settings) -> list[str]:
     routed = dict.fromkeys(route.service for route in settings.routes)
     if not routed:
         found.append("there are no routes: every path under /api is answered 404")
-    for service in routed:
-        if not _is_configured(settings.services[service]):
-            found.append(f"service {service} has neither binding nor URL: its routes answer 503; {_remedy(service)}")
-    for service, options in settings.services.items():
-        if _is_configured(options) and service not in routed and service not in _ASKED_BY_THE_GATEWAY:
-            found.append(f"service {service} is configured, but no route leads to it; {did_you_mean(service, SERVICE_NAMES)}")
+    found += [
+        f"service {service} has neither binding nor URL: its routes answer 503; {_remedy(service)}"
+        for service in routed
+        if not _is_configured(settings.services[service])
+    ]
+    found += [
+        f"service {service} is configured, but no route leads to it; {did_you_mean(service, SERVICE_NAMES)}"
+        for service, options in settings.services.items()
+        if _is_configured(options) and service not in routed and service not in _ASKED_BY_THE_GATEWAY
+    ]
     if settings.rate_limit.store:
         found.append("RATE_LIMITER is set, but this version has no shared store: limits are counted in this process's memory")
     return found

@@ -33,7 +33,9 @@ def _check_routes(document: Document) -> None:
             continue
         service, prefix = route.get("service"), route.get("prefix")
         if isinstance(service, str) and service not in services:
-            document.problem(("routes", index, "service"), f"found {shown(service)}, which is no service; {did_you_mean(service, services)}")
+            document.problem(
+                ("routes", index, "service"), f"found {shown(service)}, which is no service; {did_you_mean(service, services)}"
+            )
         if isinstance(prefix, str) and first.setdefault(prefix, index) != index:
             document.problem(("routes", index, "prefix"), f"found {shown(prefix)}, which is the prefix of #{first[prefix] + 1} already")
 
@@ -41,7 +43,8 @@ def _check_routes(document: Document) -> None:
 def _check_origins(document: Document) -> None:
     if document.get("cors", "credentials") is True and "*" in _list(document.get("cors", "origins")):
         document.problem(
-            ("cors", "origins"), 'found "*" together with credentials = true, expected the origins by name: browsers refuse the two together'
+            ("cors", "origins"),
+            'found "*" together with credentials = true, expected the origins by name: browsers refuse the two together',
         )
 
 

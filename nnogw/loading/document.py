@@ -91,10 +91,13 @@ def shown(value: object) -> str:
         return text if len(text) <= _LONGEST else text[:_LONGEST] + '…"'
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        text = str(value) if abs(value) < 10**_LONGEST else "a number with more than a hundred digits"
-        return text
-    return {dict: "a table", list: "a list"}.get(type(value), "a date or time")
+    if isinstance(value, float):
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**_LONGEST else "a number of more than a hundred digits"
+    if isinstance(value, dict):
+        return "a table"
+    return "a list" if isinstance(value, list) else "a date or time"
 
 
 def shown_path(path: str) -> str:
@@ -106,7 +109,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the known name that is nearest to `name` as a question, or all that there are."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
 
 
 def _key(path: Path) -> str:

@@ -40,8 +40,6 @@ from nnogw.settings import (
     VerdictCacheSettings,
 )
 
-__all__ = ["RULES", "Rule", "name"]
-
 _SECONDS = duration(zero=False)
 _SECONDS_OR_ZERO = duration(zero=True)
 _BYTES = at_least(1, "bytes")

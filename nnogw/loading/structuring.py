@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 from cattrs import Converter
-from cattrs.errors import BaseValidationError, ClassValidationError, ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
+from cattrs.errors import (
+    BaseValidationError,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
 from cattrs.gen import make_dict_structure_fn, override
 
 from nnogw.loading.document import Document, Path, did_you_mean
-from nnogw.loading.rules import RULES, Rule, name
+from nnogw.loading.rules import RULES
+from nnogw.loading.values import Rule, name
 from nnogw.settings import SERVICE_NAMES, ServiceSettings, Settings
 
-Structure = Callable[[Any, Any], Any]
+#: Takes a plain value and returns the value of an option, or raises.
+Structure = Callable[[Any], Any]
 
 
 class Unexpected(Exception):
@@ -51,32 +59,35 @@ def _note_problems(document: Document, error: Exception, path: Path) -> None:
             else:
                 _note_problems(document, inner, (*path, note.name))
         for inner in others:
-            if isinstance(inner, ForbiddenExtraKeysError):
-                known = attrs.fields_dict(error.cl)
-                for key in sorted(inner.extra_fields):
-                    document.problem((*path, key), f"unknown key, {did_you_mean(key, known)}")
+            assert isinstance(inner, ForbiddenExtraKeysError)
+            for key in sorted(inner.extra_fields):
+                document.problem((*path, key), f"unknown key, {did_you_mean(key, attrs.fields_dict(error.cl))}")
     elif isinstance(error, IterableValidationError):
         for inner, place in error.group_exceptions()[0]:
             _note_problems(document, inner, (*path, place.index))
-    elif isinstance(error, Unexpected):
+    else:
+        assert isinstance(error, Unexpected)
         document.unexpected(path, error.value, error.expected)
 
 
-def _structure_class(cls: type, converter: Converter) -> Structure:
-    """Return what structures a table into `cls`, each option by its rule."""
+def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+    """Return the cattrs hook that makes a table into `cls`, each option by its rule."""
     rules = RULES.get(cls, {})
     types = typing.get_type_hints(cls)
     hooks: dict[str, Any] = {}
     for option in attrs.fields(cls):
-        kind = types[option.name]
         rule = rules.get(option.name)
-        arguments = typing.get_args(kind)
+        arguments = typing.get_args(types[option.name])
         if rule is not None:
-            value = _by_rule(rule)
-            hooks[option.name] = override(struct_hook=_each(value, "a list of strings") if arguments else value)
-        elif typing.get_origin(kind) is tuple:
-            hooks[option.name] = override(struct_hook=_each(_of(converter, arguments[0]), f"tables, each under [[…{option.name}]]"))
-    from_table = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks)
+            structure_option = _list_of(_by_rule(rule), "a list of strings") if arguments else _by_rule(rule)
+        elif typing.get_origin(types[option.name]) is tuple:
+            structure_option = _list_of(_of_class(arguments[0]), "tables, each under its own [[…]]")
+        else:
+            continue
+        hooks[option.name] = override(struct_hook=_hook(structure_option))
+    from_table: Callable[[Any, Any], Any] = make_dict_structure_fn(
+        cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks
+    )
 
     def from_anything(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
@@ -86,8 +97,12 @@ def _structure_class(cls: type, converter: Converter) -> Structure:
     return from_anything
 
 
+def _hook(structure_value: Structure) -> Callable[[Any, Any], Any]:
+    return lambda value, _: structure_value(value)
+
+
 def _by_rule(rule: Rule) -> Structure:
-    def structure_value(value: Any, kind: Any) -> Any:
+    def structure_value(value: Any) -> Any:
         expected = rule(value)
         if expected:
             raise Unexpected(value, expected)
@@ -96,48 +111,54 @@ def _by_rule(rule: Rule) -> Structure:
     return structure_value
 
 
-def _of(converter: Converter, cls: type) -> Structure:
-    return lambda value, kind: converter.structure(value, cls)
+def _of_class(cls: type) -> Structure:
+    return lambda value: _converter.structure(value, cls)
 
 
-def _each(structure_item: Structure, expected: str) -> Structure:
-    def structure_list(value: Any, kind: Any) -> Any:
+def _list_of(structure_item: Structure, expected: str) -> Structure:
+    def structure_list(value: Any) -> Any:
         if not isinstance(value, list):
             raise Unexpected(value, expected)
-        return tuple(_items(enumerate(value), structure_item, kind))
+        return tuple(_items(enumerate(value), structure_item))
 
     return structure_list
 
 
-def _structure_services(value: Any, kind: Any) -> dict[str, ServiceSettings]:
+def _structure_services(value: Any) -> dict[str, ServiceSettings]:
     """Return all services: the standard ones that are not configured are there too."""
     if not isinstance(value, dict):
         raise Unexpected(value, "tables, each under [services.NAME]")
 
-    def structure_service(item: tuple[str, Any], kind: Any) -> ServiceSettings:
+    def structure_service(item: tuple[str, Any]) -> ServiceSettings:
         key, table = item
-        if name(key):
-            raise Unexpected(key, f"{name(key)} as the name of a service")
+        expected = name(key)
+        if expected:
+            raise Unexpected(key, f"as the name of a service {expected}")
         return _converter.structure(table, ServiceSettings)
 
-    services = _items(((key, (key, table)) for key, table in value.items()), structure_service, kind)
+    services = _items(((item[0], item) for item in value.items()), structure_service)
     return {**{service: ServiceSettings() for service in SERVICE_NAMES}, **dict(zip(value, services, strict=True))}
 
 
-def _items(items: Iterable[tuple[Any, Any]], structure_item: Structure, kind: Any) -> list[Any]:
-    """Return the structured items; what is wrong with any of them is told together, and where."""
-    structured, errors = [], []
-    for index, item in items:
+def _items(items: Iterable[tuple[str | int, Any]], structure_item: Structure) -> list[Any]:
+    """Return the structured items of a list or table; what is wrong with any of them is told together, with its place."""
+    structured: list[Any] = []
+    errors: list[Exception] = []
+
+    def attempt(place: str | int, item: Any) -> None:
         try:
-            structured.append(structure_item(item, kind))
+            structured.append(structure_item(item))
         except (Unexpected, BaseValidationError) as error:
-            error.__notes__ = [IterableValidationNote("", index, kind)]  # add_note() is Python 3.11's
+            error.__notes__ = [IterableValidationNote("", place, None)]  # add_note() is Python 3.11's
             errors.append(error)
+
+    for place, item in items:
+        attempt(place, item)
     if errors:
-        raise IterableValidationError("", errors, kind)
+        raise IterableValidationError("items", errors, list)
     return structured
 
 
 _converter = Converter(forbid_extra_keys=True, detailed_validation=True)
 _converter.register_structure_hook_factory(attrs.has, _structure_class)
-_converter.register_structure_hook_func(lambda kind: kind == typing.get_type_hints(Settings)["services"], _structure_services)
+_converter.register_structure_hook_func(lambda kind: kind == Mapping[str, ServiceSettings], _hook(_structure_services))

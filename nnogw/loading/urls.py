@@ -10,12 +10,11 @@ from nnogw.loading.values import is_path
 
 _URL = "http://HOST[:PORT][/PATH] or https://…, without user, query and fragment"
 _STORE = "redis://HOST[:PORT][/DB], rediss://… or unix:///PATH"
-_ORIGIN = 'an origin as browsers send it: "https://app.example.com", "http://localhost:3000", "https://*.example.com" for all subdomains, or "*"'
+_ORIGIN = 'an origin as browsers send it ("https://app.example.com", "http://localhost:3000"), "https://*.example.com", or "*"'
 _VISIBLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
 _EXACT_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
 _SUBDOMAINS = re.compile(r"https://\*(?:\.[a-z0-9-]+){2,}(?::[1-9][0-9]{0,4})?")
-_DEFAULT_PORT = re.compile(r"(?<=^https)(.*):443$|(?<=^http)(.*):80$")
 
 
 def service_url(value: object) -> str:

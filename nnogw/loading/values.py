@@ -16,6 +16,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _FIELD_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")  # RFC 9110 §5.5, without obs-text and tabs
+_PATTERN = 'a method in capitals and a path under /api: "POST /api/v1/iam/sign-in", or "GET /api/v1/docs/*" with * as its last character'
 _POLICY_NAME = re.compile(r"[ !#-\[\]-~]*")  # an sf-string without escapes (RFC 9651 §3.3.3)
 
 
@@ -117,13 +118,12 @@ def upstream_path(value: object) -> str:
 
 def public_pattern(value: object) -> str:
     """Expect ``METHOD /path``, where ``*`` may end the path, as the auth middleware compares it."""
-    expected = 'a method in capitals and a path under /api, with * at most as its last character: "POST /api/v1/iam/sign-in" or "GET /api/v1/docs/*"'
     if not isinstance(value, str):
-        return expected
+        return _PATTERN
     verb, _, path = value.partition(" ")
     stem = path.removesuffix("*")
     if not _METHOD.fullmatch(verb) or "*" in stem or not (path == "/api" or path.startswith("/api/")):
-        return expected
+        return _PATTERN
     return path_prefix(stem)
 
 

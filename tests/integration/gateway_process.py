@@ -20,8 +20,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, ResponseFailed, readBody
 
+from tests.integration.sockets import PATIENCE
+
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE = 30  # seconds for what takes a moment on a quiet machine; no test measures it
 _TWISTD = Path(sys.executable).with_name("twistd")
 _OURS = ("AUTH_API_KEY", "CORS_ORIGINS", "CREDENTIALS_DIRECTORY", "NNO_", "RATE_LIMITER")  # what the gateway reads of its environment
 _ALARMS = ("Traceback", "Unhandled error in Deferred")
@@ -53,8 +54,9 @@ class GatewayProcess:
         environment: variables beside those of this process.
 
     Attributes:
-        url: ``http://127.0.0.1:<port>``, where it listens.
-        admin_url: the same of its admin listener.
+        port: the loopback port on which it listens.
+        url: the same as ``http://127.0.0.1:<port>``.
+        admin_port, admin_url: the same of its admin listener.
         pid: its process id, once it is started.
     """
 
@@ -73,9 +75,9 @@ class GatewayProcess:
             path = Path(test.mktemp()).absolute()
             path.write_text(config, encoding="utf-8")
             self._arguments += ["--config", str(path)]
-        self._port, self._admin_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.admin_url = f"http://127.0.0.1:{self._admin_port}"
+        self.port, self.admin_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.pid = 0
         self._child = _Child()
         self._process: Any = None
@@ -91,6 +93,11 @@ class GatewayProcess:
         return self._child.stderr.decode("utf-8", "replace")
 
     @property
+    def output(self) -> str:
+        """Both of these."""
+        return self.stdout + self.stderr
+
+    @property
     def request_log(self) -> list[dict[str, Any]]:
         """The request log on its standard output so far."""
         whole_lines = self._child.stdout.split(b"\n")[:-1]
@@ -100,8 +107,8 @@ class GatewayProcess:
         """Start it, and return when ``/health`` answers 200. It is stopped when the test is over."""
         command = [
             *(str(_TWISTD), "-n", "--pidfile=", "nnogw"),
-            *("--listen", f"tcp:{self._port}:interface=127.0.0.1"),
-            *("--admin", f"tcp:{self._admin_port}:interface=127.0.0.1"),
+            *("--listen", f"tcp:{self.port}:interface=127.0.0.1"),
+            *("--admin", f"tcp:{self.admin_port}:interface=127.0.0.1"),
             *self._arguments,
         ]
         variables = environment({"PYTHONPATH": str(PROJECT), **(self._environment or {})})
@@ -112,7 +119,7 @@ class GatewayProcess:
         deadline = reactor.seconds() + PATIENCE
         while not await self._is_healthy(agent):
             if self._child.exit_code is not None or reactor.seconds() > deadline:
-                self._test.fail(f"The gateway did not start (exit status {self._child.exit_code}).\n{self.stdout}{self.stderr}")
+                self._test.fail(f"The gateway did not start (exit status {self._child.exit_code}).\n{self.output}")
             await deferLater(reactor, 0.05)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
@@ -120,7 +127,7 @@ class GatewayProcess:
         deadline = reactor.seconds() + PATIENCE
         while not condition():
             if reactor.seconds() > deadline:
-                self._test.fail(f"{what}: it did not come.\n{self.stdout}{self.stderr}")
+                self._test.fail(f"{what}: it did not come.\n{self.output}")
             await deferLater(reactor, 0.02)
 
     def signal(self, name: str) -> None:
@@ -133,9 +140,9 @@ class GatewayProcess:
         if self._child.exit_code is None:
             self.signal("TERM")
         await self.ended()
-        self._test.assertEqual(self._child.exit_code, 0, self.stdout + self.stderr)
+        self._test.assertEqual(self._child.exit_code, 0, self.output)
         for alarm in _ALARMS:
-            self._test.assertNotIn(alarm, self.stdout + self.stderr)
+            self._test.assertNotIn(alarm, self.output)
 
     async def ended(self) -> int:
         """Return its exit status when it has ended; one that does not end is killed, and fails the test."""
@@ -145,7 +152,7 @@ class GatewayProcess:
         except defer.TimeoutError:
             self.signal("KILL")
             await self._child.ended()
-            self._test.fail(f"The gateway did not end.\n{self.stdout}{self.stderr}")
+            self._test.fail(f"The gateway did not end.\n{self.output}")
 
     async def _is_healthy(self, agent: Agent) -> bool:
         try:

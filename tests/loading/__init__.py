@@ -1,0 +1,1 @@
+"""How a configuration is read, checked and refused."""
