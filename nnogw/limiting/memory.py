@@ -29,11 +29,11 @@ class MemoryStore:
     1. A window that is over. Every newcomer clears up to two of each class away, full table or not, so that the table shrinks again when
        a wave of keys has passed.
     2. Of the least used class (less than a quarter of the limit used, less than half, less than three quarters, less than all, all) the
-       window that ends soonest. Whoever mints keys pushes out mostly their own: to push out a window that has used up its limit, all
-       `max_keys` windows have to be at their limits.
+       window that ends soonest. Whoever mints keys pushes out their own and others that are hardly used: before a window that has used up
+       its limit goes, all `max_keys` windows have to be at their limits (which a limit of 1 makes cheap: one request, one such window).
     3. When all of them are, the one that ends soonest goes: its caller has the least left to wait, and may begin again early. A newcomer
        is never refused for want of room; the next newcomer then takes the place of the one before, so that for the rest of the period
-       newcomers pass uncounted. The shield of the services behind is thin in that time, but no honest caller is shut out.
+       newcomers pass almost uncounted: better than shutting honest callers out.
 
     Counting costs the same whatever the table holds.
 

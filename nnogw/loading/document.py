@@ -114,13 +114,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _key(path: Path) -> str:
     """Return `path` as the file has it: ``[services.billing] url``, ``[[routes]] #2 prefix``, ``[server] listen #1``."""
-    names = [name if isinstance(name, int) or _BARE_KEY.fullmatch(name) else json.dumps(name) for name in path]
-    for position, index in enumerate(names):
+    names = [str(name) if isinstance(name, int) or _BARE_KEY.fullmatch(name) else json.dumps(name) for name in path]
+    for position, index in enumerate(path):
         if isinstance(index, int):
-            table = ".".join(map(str, names[:position]))
-            behind = "".join(f" {name}" for name in names[position + 1 :])
-            if behind or isinstance(path[position - 1], int):
-                return f"[[{table}]] #{index + 1}{behind}"
+            if position + 1 < len(path):
+                return f"[[{'.'.join(names[:position])}]] #{index + 1} {names[-1]}"
             return f"{_key(path[:position])} #{index + 1}"
-    *tables, last = map(str, names)
+    *tables, last = names
     return f"[{'.'.join(tables)}] {last}" if tables else last

@@ -13,10 +13,12 @@ Rule = Callable[[object], str]
 
 _YEAR = 366 * 86400  # seconds: what waits longer was meant in another unit; reactors overflow on much more
 _VISIBLE = re.compile(r"[!-~]+")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986 §3.3
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _FIELD_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")  # RFC 9110 §5.5, without obs-text and tabs
 _PATTERN = 'a method in capitals and a path under /api: "POST /api/v1/iam/sign-in", or "GET /api/v1/docs/*" with * as its last character'
+_ANY_PATH = "a path that begins with /, without query, fragment, spaces and dot segments"
 _POLICY_NAME = re.compile(r"[ !#-\[\]-~]*")  # an sf-string without escapes (RFC 9651 §3.3.3)
 
 
@@ -95,7 +97,12 @@ def dotted_path(value: object) -> str:
 
 def path_prefix(value: object) -> str:
     """Expect the beginning of a path, as the gateway compares it."""
-    return _path(value) or ("" if isinstance(value, str) and _is_canonical(value) else _canonical_form(str(value)))
+    if not isinstance(value, str) or not is_path(value):
+        return _ANY_PATH
+    if "*" in value:
+        return "a path without *, as a prefix stands for everything below it"
+    form = canonical(value.encode()).decode()
+    return "" if value == form else f'the path in its canonical form: "{form}"'
 
 
 def route_prefix(value: object) -> str:
@@ -113,7 +120,7 @@ def route_prefix(value: object) -> str:
 
 def upstream_path(value: object) -> str:
     """Expect a path that is put in front of another, or nothing."""
-    return "" if value == "" else _path(value)
+    return "" if value == "" or (isinstance(value, str) and is_path(value)) else _ANY_PATH
 
 
 def public_pattern(value: object) -> str:
@@ -129,26 +136,13 @@ def public_pattern(value: object) -> str:
 
 def is_path(value: str) -> bool:
     """Whether `value` is an absolute path without a query that servers read in one way only."""
-    if not value.startswith("/") or "?" in value or not _VISIBLE.fullmatch(value):
+    if not _PATH.fullmatch(value):
         return False
     try:
         canonical(value.encode())
     except BadRequest:
         return False
     return True
-
-
-def _path(value: object) -> str:
-    good = isinstance(value, str) and is_path(value)
-    return "" if good else "a path that begins with /, without query, fragment, spaces and dot segments"
-
-
-def _is_canonical(path: str) -> bool:
-    return canonical(path.encode()) == path.encode()
-
-
-def _canonical_form(path: str) -> str:
-    return f'the path in its canonical form: "{canonical(path.encode()).decode()}"'
 
 
 def _matching(value: object, pattern: re.Pattern[str], expected: str) -> str:

@@ -17,6 +17,9 @@ from nnogw.fields import Field, field
 from nnogw.interfaces import Decision, Proceed, RateLimitStore
 from nnogw.settings import RateLimitRule, RateLimitSettings
 
+#: A difference of two times may be a hair too large: 60.00000000001 s are told as 60 and not as 61, which is longer than the window.
+_ROUNDING = 1e-6  # seconds
+
 
 class RateLimiter:
     """Counts requests, and has those over the limit refused.
@@ -35,7 +38,7 @@ class RateLimiter:
     def __init__(self, settings: RateLimitSettings, *, store: RateLimitStore) -> None:
         self._store = store
         self._on = settings.limit > 0
-        self._by_route = settings.key == "route"
+        self._place = _route_name if settings.key == "route" else _path
         self._default = _Policy("default", settings.limit, settings.period)
         rules = sorted(settings.rules, key=lambda rule: (len(rule.prefix.rstrip("/")), bool(rule.methods)), reverse=True)
         self._rules = [(_beginning(rule), _methods(rule), _policy(rule)) for rule in rules]
@@ -47,12 +50,8 @@ class RateLimiter:
         policy = self._policy(exchange)
         if policy.limit == 0:
             return proceed()
-        if self._by_route:
-            place = "-" if exchange.route is None else exchange.route.name
-        else:
-            place = exchange.path.decode("latin-1")
         ip = exchange.ip
-        key = f"{policy.scope}{_network(ip) if ':' in ip else ip}:{place}"
+        key = f"{policy.scope}{_network(ip) if ':' in ip else ip}:{self._place(exchange)}"
         decision = self._store.hit(key, policy.limit, policy.period)
         if isinstance(decision, Deferred):
             return decision.addCallback(_decided, policy, exchange, proceed)
@@ -84,7 +83,7 @@ class _Policy:
 
 def _decided(decision: Decision, policy: _Policy, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
     """Say what the decision is, and go on."""
-    seconds = math.ceil(decision.reset)
+    seconds = math.ceil(decision.reset - _ROUNDING)
     fields = exchange.answer_fields
     fields[b"ratelimit-policy"] = policy.field
     fields[b"ratelimit"] = (b"ratelimit", b"RateLimit", policy.state % (decision.remaining, seconds))
@@ -105,9 +104,17 @@ def _is_exempt(exchange: Exchange) -> bool:
     return False
 
 
+def _path(exchange: Exchange) -> str:
+    return exchange.path.decode("latin-1")
+
+
+def _route_name(exchange: Exchange) -> str:
+    return "-" if exchange.route is None else exchange.route.name
+
+
 @lru_cache(maxsize=4096)
 def _network(ip: str) -> str:
-    """Return what an IPv6 address counts as: its /64, which is what one caller has (RFC 6177 §2); if it stands for an IPv4 one, that."""
+    """Return what an IPv6 address counts as: its /64, where a host may take any address (RFC 4291 §2.5.1); one that maps IPv4, as that."""
     try:
         address = IPv6Address(ip)
     except AddressValueError:

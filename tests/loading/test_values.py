@@ -87,6 +87,7 @@ class ValueTests(SynchronousTestCase):
         self.bad(
             values.path_prefix, ["", "api", "/a?b", "/a#b", "/a b", "/a/../b", "/a/%2e%2e/b", "/a%zz", "/a\\b", "/é", "/a%00", "/a\n", 1]
         )
+        self.bad(values.path_prefix, ['/a"b', "/a|b", "/a/*"])
         self.assertEqual(values.path_prefix("/%61pi%2fv1"), 'the path in its canonical form: "/api%2Fv1"')
 
     def test_a_route_stands_under_api(self) -> None:
