@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from twisted.web.iweb import IAgent
 from twisted.web.resource import Resource
 
+from nnogw import __version__
 from nnogw.admin import build_admin
+from nnogw.admin.purge import Purge
 from nnogw.identity.iam import Iam
 from nnogw.identity.platforms import PlatformStatuses
 from nnogw.identity.verdicts import VerdictCache
@@ -18,6 +21,7 @@ from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
 from nnogw.observability.metrics import RequestMetrics
+from nnogw.observability.state import State
 from nnogw.pipeline import chain, middlewares
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
@@ -68,9 +72,7 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
     trusted = TrustedProxies(settings.server.trusted_proxies)
     found = {name: upstream_for(name, service, reactor, turn) for name, service in settings.services.items()}
     upstreams = {name: upstream for name, upstream in found.items() if upstream is not None}
-    verdicts = VerdictCache(
-        settings.auth.cache, Iam(_agent("iam", upstreams), settings.auth, clock=reactor), clock=reactor, ledger=ledger
-    )
+    verdicts = VerdictCache(settings.auth.cache, Iam(_agent("iam", upstreams), settings.auth, clock=reactor), clock=reactor, ledger=ledger)
     statuses = PlatformStatuses(
         _agent("registry", upstreams), settings.lifecycle, clock=reactor, ledger=ledger, service_keys=settings.auth.api_key
     )
@@ -92,9 +94,32 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
     )
     root = GatewayResource(pipeline, RouteTable(settings.routes), trusted, monotonic=reactor.seconds, observers=[metrics.observe])
     site = GatewaySite(root, reactor, settings.limits, turn)
-    admin = build_admin()
+    state = State(verdicts, limits, found, site, log, ledger)
+    started = reactor.seconds()
+    admin = build_admin(
+        registry=_registry(metrics, state),
+        status=lambda: {
+            "version": __version__,
+            "uptime": round(reactor.seconds() - started, 1),
+            "draining": gateway.draining,
+            **state.document(),
+        },
+        degraded=ledger.document,
+        draining=lambda: gateway.draining,
+        purge=Purge(verdicts, statuses),
+    )
     gateway = Gateway(site, admin, log, upstreams)
     return gateway
+
+
+def _registry(metrics: RequestMetrics, state: State) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    collectors: tuple[Any, ...] = (metrics, state)  # Collectors in all but inheritance
+    for collector in collectors:
+        registry.register(collector)
+    for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):
+        of_the_process(registry=registry)
+    return registry
 
 
 def _agent(name: str, upstreams: Mapping[str, Upstream]) -> IAgent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -108,7 +108,7 @@ class ServiceClient(Protocol):
     preserve_host: bool
     forward_credentials: bool
 
-    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Answer]:
+    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Any]:
         """Send a request byte for byte and return the answer as soon as its head is in; cancelling gives it up.
 
         Args:
@@ -117,6 +117,9 @@ class ServiceClient(Protocol):
             fields: end-to-end header fields, in order.
             body: the body, if there is one; it starts to flow once there is a connection.
             host: the ``Host``, if it is not to be the service's own.
+
+        Returns:
+            A Deferred of an `Answer`; Deferreds of its kinds are not Deferreds of it, for mypy.
         """
 
 

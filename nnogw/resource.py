@@ -54,7 +54,7 @@ class GatewayResource(Resource):
         self.now = now
         self.observers = observers
 
-    def render(self, request: GatewayRequest) -> int:  # type: ignore[override]  # our own request, see GatewayRequest
+    def render(self, request: GatewayRequest) -> int:  # our own request, see GatewayRequest
         """Start the pipeline for `request`, whose headers are in; the answer follows."""
         exchange = self._exchange(request)
         rendering = _Rendering(self, request, exchange)

@@ -67,13 +67,16 @@ class GatewayService(Service):
             StartError: an address is in use, or not ours.
         """
         super().privilegedStartService()
-        self.gateway.log.open()
+        try:
+            self.gateway.log.open()
+        except OSError as error:
+            raise StartError(f"nnogw: cannot open the request log {self._settings.server.access_log}: {error.strerror}") from None
         server = self._settings.server
         self._ports = [self._listen(description, self.gateway.site) for description in server.listen]
         if server.admin:
             site = Site(self.gateway.admin)
             site.noisy = False
-            site.log = lambda _: None  # type: ignore[method-assign]  # an operator's own look is not worth a line
+            site.log = lambda request: None  # type: ignore[method-assign]  # noqa: ARG005  an operator's own look is not worth a line
             self._admin_port = self._listen(server.admin, site)
 
     def _listen(self, description: str, factory: Any) -> Any:
@@ -126,7 +129,8 @@ class GatewayService(Service):
         self.gateway.log.reopen()
 
     def _pause(self, seconds: float) -> Deferred[None]:
-        self._drained = over = Deferred()
+        over: Deferred[None] = Deferred()
+        self._drained = over
         timer = self._reactor.callLater(seconds, self.hurry)
         return over.addCallback(lambda _: timer.cancel() if timer.active() else None)
 

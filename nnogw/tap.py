@@ -71,10 +71,10 @@ def makeService(options: Options) -> IService:
     for warning in warnings(settings) if not options["demo"] else ():
         log.warn("{warning}", warning=warning)
     served: GatewayService | DemoService = DemoService(settings, reactor, _show) if options["demo"] else GatewayService(settings, reactor)
-    service = MultiService()
+    service: Any = MultiService()  # an IService by declaration, which mypy cannot see
     served.setServiceParent(service)
     Signals(served, reactor).setServiceParent(service)
-    return service
+    return service  # type: ignore[no-any-return]  # as above
 
 
 def use_monotonic_clock(reactor: Any) -> None:

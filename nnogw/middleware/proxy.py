@@ -44,9 +44,7 @@ class Proxy:
                 f"The service {route.service} is not configured.", reason="no binding and no URL", details={"service": route.service}
             )
         fields = end_to_end_request(exchange.fields, forward_credentials=service.forward_credentials)
-        fields += forwarded_fields(
-            exchange.fields, peer=exchange.peer, secure=exchange.secure, peer_trusted=exchange.peer in self._trusted
-        )
+        fields += forwarded_fields(exchange.fields, peer=exchange.peer, secure=exchange.secure, peer_trusted=exchange.peer in self._trusted)
         fields.append(via(exchange.fields))
         fields.append((b"x-nno-request-id", b"X-Nno-Request-Id", exchange.request_id.encode()))
         fields.append((b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode()))
@@ -69,5 +67,3 @@ class Proxy:
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.upstream_time = self._monotonic() - started
         return failure
-
-

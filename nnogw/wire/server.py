@@ -65,6 +65,11 @@ class GatewayChannel(Protocol):
         self._deadline = Deadline(site.clock, self._expired)
         self._begin_head()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._current is not None
+
     # -- Protocol ----------------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
@@ -457,6 +462,16 @@ class GatewaySite(ServerFactory):
         self.channels: set[GatewayChannel] = set()
         self.draining = False
         self._drained: Callable[[], None] = lambda: None
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self.channels)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered."""
+        return sum(channel.busy for channel in self.channels)
 
     def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
         """Return the protocol of a new connection."""

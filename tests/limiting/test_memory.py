@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,10 +71,22 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(self.store.hit(long + "b", 5, 60).remaining, 4)
         self.assertEqual(self.store.hit(long + "a", 5, 60).remaining, 3)
 
+    def test_long_keys_take_no_more_room_than_short_ones(self) -> None:
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            self.store.hit(f"{number}:/".ljust(8000, "x"), 5, 60)
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertEqual(self.store.keys, 100)
+        self.assertLess(after - before, 100 * 1000)
+
     @settings(deadline=None)
     @given(
         st.lists(
-            st.tuples(st.sampled_from("abcdef"), st.sampled_from([1, 2, 3, 4, 5, 9]), st.sampled_from([0.5, 1, 10, 60]), st.integers(0, 80)),
+            st.tuples(
+                st.sampled_from("abcdef"), st.sampled_from([1, 2, 3, 4, 5, 9]), st.sampled_from([0.5, 1, 10, 60]), st.integers(0, 80)
+            ),
             max_size=200,
         )
     )
