@@ -388,12 +388,12 @@ class GatewayChannel(Protocol):
         self._receive = self._drain
         self._held = b""
         self._lingering = True
-        self._deadline.set(LINGER if self.outlet.idle else self._limits.send_timeout)
         if unread:
             self._resume()
             self.outlet.half_close()
         else:
             self.outlet.close()
+        self._deadline.set(LINGER if self.outlet.idle else self._limits.send_timeout)
 
     def _pause(self) -> None:
         if not self._paused:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
@@ -15,16 +16,16 @@ from twisted.trial.unittest import TestCase
 PATIENCE = 30  # seconds for what takes a moment on a quiet machine; no test measures it
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
+async def until(condition: Callable[[], bool], what: str, context: Callable[[], object] = lambda: "") -> None:
     """Return when `condition` holds.
 
     Raises:
-        AssertionError: it does not come; `what` was waited for.
+        AssertionError: it does not come; `what` was waited for, and `context` says how far it has come.
     """
     deadline = reactor.seconds() + PATIENCE
     while not condition():
         if reactor.seconds() > deadline:
-            raise AssertionError(f"{what}: it did not come.")
+            raise AssertionError(f"{what}: it did not come. {context()}")
         await deferLater(reactor, 0.01)
 
 
@@ -63,11 +64,11 @@ class Wire(Protocol):
 
     async def until_received(self, piece: bytes) -> None:
         """Return when `piece` has come."""
-        await until(lambda: piece in self.received, f"{piece!r} behind {self.received[-400:]!r}")
+        await until(lambda: piece in self.received, repr(piece), lambda: self.received[-400:])
 
     async def until_closed(self) -> bytes:
         """Return everything that was received when the connection is gone."""
-        await until(lambda: self.closed, f"the end of the connection, after {self.received[-400:]!r}")
+        await until(lambda: self.closed, "the end of the connection", lambda: self.received[-400:])
         return self.received
 
 
@@ -134,7 +135,7 @@ class Service:
 
     async def stop(self) -> None:
         """Stop listening, and drop what is open."""
-        await self._port.stopListening()
+        await maybeDeferred(self._port.stopListening)
         for visit in self.visits:
             visit.hang_up()
         await until(lambda: all(visit.closed for visit in self.visits), "the end of a service's connections")

@@ -8,7 +8,7 @@ from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
 from tests.integration.platform import AS_SERVICE, SERVICE_KEY, Platform, code, status
-from tests.integration.sockets import get
+from tests.integration.sockets import get, silence
 
 _KEY = f"Authorization: Bearer {SERVICE_KEY}\r\n".encode()
 _HEAD = b"Host: gateway\r\n" + _KEY
@@ -43,7 +43,6 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "no Host": (b"GET /api/v1/billing/x HTTP/1.1\r\n" + _KEY + b"\r\n", 400),
     "two Hosts": (b"GET /api/v1/billing/x HTTP/1.1\r\nHost: gateway\r\n" + _HEAD + b"\r\n", 400),
     "a Host with a path": (b"GET /api/v1/billing/x HTTP/1.1\r\nHost: gateway/x\r\n" + _KEY + b"\r\n", 400),
-    "another authority": (b"GET http://other/api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400),
     "a body with Upgrade": (
         b"POST /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n\r\nabcd",
         400,
@@ -68,12 +67,14 @@ REFUSED_PATHS = [
     "/api/v1/billing/..%2fiam",
     "/api/v1/billing/..;/iam",
     "/api/v1/billing/%00",
-    "/api/v1/billing/%0d%0aX: y",
+    "/api/v1/billing/%0d%0aX:y",
     "/api/v1/billing/a%5cb",
     "/api/v1/billing/a\\b",
     "/api/v1/billing/%",
     "/api/v1/billing/%zz",
     "/..",
+    "http://other/api/v1/billing/x",
+    "ftp://gateway/api/v1/billing/x",
 ]
 
 
@@ -108,13 +109,14 @@ class MalformedRequests(TestCase):
         """Even with the service key."""
         for path in REFUSED_PATHS:
             client = await self.platform.client()
-            client.send(get(path.replace(" ", "%20"), AS_SERVICE))
+            client.send(get(path, AS_SERVICE))
             answer = await client.until_closed()
             self.assertEqual((status(answer), code(answer)), (400, "BAD_REQUEST"), path)
         self.assertEqual(self.platform.billing.received, b"")
 
     async def test_a_chunked_body_that_passes_the_limit_is_cut_off_with_413(self) -> None:
         """What it has to say is read no further."""
+        self.platform.billing.answer = silence
         client = await self.platform.client()
         client.send(b"POST /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(20):
@@ -124,7 +126,7 @@ class MalformedRequests(TestCase):
 
     async def test_garbage_in_the_middle_of_a_chunked_body_is_a_400_and_the_upstream_is_cut(self) -> None:
         """The service must not take the half for the whole."""
-        self.platform.billing.answer = lambda visit: None
+        self.platform.billing.answer = silence
         client = await self.platform.client()
         client.send(b"POST /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         client.send(b"zz\r\n" + _SMUGGLED)

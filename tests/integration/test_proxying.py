@@ -153,13 +153,15 @@ class Streaming(TestCase):
         answer = await client.until_closed()
         self.assertEqual(status(answer), 401)
         self.assertNotIn(b"100 Continue", answer)
+        self.platform.billing.answer = silence
         client = await self.platform.client()
         client.send(expecting + _HEAD + b"\r\n")
         await client.until_received(b"HTTP/1.1 100 Continue\r\n\r\n")
         client.send(b"body")
+        await until(lambda: self.platform.billing.received.endswith(b"\r\n\r\nbody"), "the body")
+        self.platform.billing.visits[0].send(ok())
         answer = await client.until_closed()
         self.assertEqual(status(answer.partition(b"\r\n\r\n")[2]), 200)
-        await until(lambda: self.platform.billing.received.endswith(b"\r\n\r\nbody"), "the body")
 
     async def test_a_refused_upload_is_never_read_as_a_request(self) -> None:
         """Whether it is drained or its connection closed."""
