@@ -10,6 +10,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from tests.integration.gateway_process import GatewayProcess, environment
+from tests.programs import program
 
 _PRINTED = re.compile(r"^# (\d{3}): (.+)\n(.+)$", re.MULTILINE)
 _LAST_PRINTED = "/status.json"
@@ -19,6 +20,7 @@ class DemoTests(TestCase):
     """The shortest way to see the whole thing work."""
 
     async def setUp(self) -> None:
+        program("curl")  # which the printed lines call
         self.gateway = GatewayProcess(self, arguments=["--demo"])
         await self.gateway.start()
         await self.gateway.until(lambda: _LAST_PRINTED in self.gateway.stdout, "the printed lines")

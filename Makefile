@@ -1,0 +1,52 @@
+# The two commands of the README are `make demo` and `make test`; each sets up what it needs in .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test lint types docs clean
+
+help:
+	@echo "make demo    a gateway with a small platform behind it, and curl lines to try (Ctrl-C ends it)"
+	@echo "make test    every test, and the branch coverage"
+	@echo "make lint    ruff"
+	@echo "make types   mypy, strict"
+	@echo "make docs    the documentation, in docs/_build"
+	@echo "make clean   remove what these have made"
+
+demo: $(VENV)/runtime
+	@$(BIN)/twistd -n --pidfile= nnogw --demo
+
+test: $(VENV)/test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/lint
+	$(BIN)/mypy
+
+docs: $(VENV)/docs
+	$(BIN)/sphinx-build -q -W -n -b html docs docs/_build
+
+clean:
+	rm -rf $(VENV) build dist nnogw.egg-info docs/_build .coverage* _trial_temp* .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for each set of packages that is installed; setup.py decides what is in a set.
+
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "nnogw needs Python 3.10 or newer, and there is none in PATH" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) has no venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/python setup.py
+	@echo "Installing nnogw into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test $(VENV)/lint $(VENV)/docs: $(VENV)/runtime
+	@echo "Installing what '$(@F)' needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@touch $@

@@ -1,0 +1,53 @@
+"""How nnogw is packaged."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "nnogw" / "__init__.py").read_text())[1]
+
+TEST = ["build>=1.2", "coverage>=7.10", "hypothesis>=6.100", "setuptools>=77"]
+LINT = ["mypy>=1.15", "ruff>=0.12"]
+DOCS = ["sphinx>=7.4"]
+NEWS = ["towncrier>=24.8"]
+
+setup(
+    name="nnogw",
+    version=VERSION,
+    description="The NNO Gateway: an event-driven API gateway on Twisted",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    # The plugin belongs to no package of ours: find_packages() alone would silently leave it out of the wheel.
+    packages=[*find_packages(include=["nnogw", "nnogw.*"]), "twisted.plugins"],
+    # Without this an editable install hides the plugin from the twistd script, even in the repository's root.
+    package_dir={"": "."},
+    package_data={"nnogw": ["py.typed"]},
+    install_requires=[
+        "attrs>=23.2",
+        "cattrs>=24.1",
+        "httptools>=0.6.4",
+        "orjson>=3.10",
+        "prometheus-client>=0.20",
+        "pyopenssl>=24.2",
+        "service-identity>=24.1",
+        'tomli>=2.0; python_version < "3.11"',
+        "treq>=24.9",
+        "twisted[tls]>=24.7",
+    ],
+    extras_require={"test": TEST, "lint": LINT, "docs": DOCS, "news": NEWS, "dev": [*TEST, *LINT, *DOCS, *NEWS]},
+    classifiers=[
+        "Development Status :: 5 - Production/Stable",
+        "Framework :: Twisted",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Topic :: Internet :: Proxy Servers",
+        "Typing :: Typed",
+    ],
+)

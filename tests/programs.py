@@ -1,0 +1,41 @@
+"""The programs beside Python that tests need: curl and nginx, as users have them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest
+
+#: Set by whoever knows that a program is missing, and will say so at the end (`tests.run` does).
+ALLOW_MISSING = "NNOGW_ALLOW_MISSING"
+
+_PACKAGES = {"curl": "curl", "nginx": "nginx-light"}
+
+
+def program(name: str) -> Path:
+    """Return where the program `name` is.
+
+    Raises:
+        AssertionError: it is not installed.
+        SkipTest: it is not installed, and the run goes on without it.
+    """
+    found = find(name)
+    if found is not None:
+        return found
+    missing = f"{name} is not installed; on Debian: apt-get install {_PACKAGES[name]}"
+    if os.environ.get(ALLOW_MISSING):
+        raise SkipTest(missing)
+    raise AssertionError(missing)
+
+
+def find(name: str) -> Path | None:
+    """Return where the program `name` is, or None; servers are often in ``sbin``, which few have in their path."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    return None if found is None else Path(found)
+
+
+def missing() -> list[str]:
+    """Return the programs that are not installed."""
+    return [name for name in _PACKAGES if find(name) is None]
