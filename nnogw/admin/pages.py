@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
 import orjson
 from twisted.internet.address import UNIXAddress
+from twisted.logger import Logger
 from twisted.web.resource import Resource
 
-_SAME_SITE = ("none", "same-origin")
+log = Logger()
+
+#: Makes the answer to a request: sets its header fields, returns its body.
+Answer = Callable[[Any], bytes]
+
+_OWN_SITES = (b"none", b"same-origin")
 
 
-class Page(Resource):
-    """A page that only its operator can see.
+class Pages(Resource):
+    """Serves pages to the gateway's operator, and to nobody else.
 
     A web page that an operator has open could have the browser send requests here. So the name in ``Host`` has to be a loopback one, which
     a rebound DNS name is not, and nothing but a GET may come from another origin.
 
     Args:
-        get: makes the answer, the request given; returns its body.
-        post: the same for POST, if that is understood.
+        pages: path → method → what answers it. HEAD is understood wherever GET is.
     """
 
     isLeaf = True  # noqa: N815  Twisted's name
 
-    def __init__(self, get: Callable[[Any], bytes] | None = None, post: Callable[[Any], bytes] | None = None) -> None:
+    def __init__(self, pages: Mapping[bytes, Mapping[bytes, Answer]]) -> None:
         super().__init__()
-        self._answers = {method: answer for method, answer in ((b"GET", get), (b"HEAD", get), (b"POST", post)) if answer is not None}
+        self._pages = pages
 
     def render(self, request: Any) -> bytes:
-        """Answer `request`, if it comes from the operator and asks for something that the page knows."""
+        """Answer `request`, if it comes from the operator and asks for something that there is."""
+        request.responseHeaders.removeHeader(b"server")
         request.setHeader(b"Cache-Control", b"no-store")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        body = self._answer(request)
+        if request.method == b"HEAD":
+            request.setHeader(b"Content-Length", b"%d" % len(body))
+            return b""
+        return body
+
+    def _answer(self, request: Any) -> bytes:
         if not _is_loopback(request):
             return refuse(request, 403, "The Host header has to be a loopback name or address.")
-        if request.method == b"POST" and not _is_same_origin(request):
-            return refuse(request, 403, "Web pages of other origins have no business here.")
-        answer = self._answers.get(request.method)
+        page = self._pages.get(request.path)
+        if page is None:
+            return refuse(request, 404, "There is no such page.")
+        method = b"GET" if request.method == b"HEAD" else request.method
+        answer = page.get(method)
         if answer is None:
-            request.setHeader(b"Allow", b", ".join(self._answers))
-            return refuse(request, 405, f"This page takes {b', '.join(self._answers).decode()}.")
-        return answer(request)
+            methods = b", ".join([*page, b"HEAD"] if b"GET" in page else page)
+            request.setHeader(b"Allow", methods)
+            return refuse(request, 405, f"This page takes {methods.decode()}.")
+        if method != b"GET" and not _is_same_origin(request):
+            return refuse(request, 403, "Web pages of other origins have no business here.")
+        try:
+            return answer(request)
+        except Exception:
+            log.failure("a bug in the admin page {path}", path=request.path.decode("latin-1"))
+            return refuse(request, 500, "A bug; what it was stands in the program's log.")
 
 
 def json(request: Any, document: Any, status: int = 200) -> bytes:
@@ -71,7 +93,8 @@ def _is_loopback(request: Any) -> bool:
 
 
 def _is_same_origin(request: Any) -> bool:
+    """Whether no web page of another origin has sent `request` (Fetch Metadata; RFC 6454 §7.3)."""
     site = request.getHeader(b"sec-fetch-site")
     origin = request.getHeader(b"origin")
     own = b"http://" + (request.getHeader(b"host") or b"")
-    return (site is None or site.decode("latin-1") in _SAME_SITE) and (origin is None or origin == own)
+    return (site is None or site in _OWN_SITES) and (origin is None or origin == own)

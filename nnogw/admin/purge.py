@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import orjson
+from twisted.logger import Logger
+from twisted.web.http import parse_qs
 
 from nnogw.admin.pages import json, refuse
 
-_RIGHT = "Say exactly one of token=…, api_key=…, user=…, platform=… or all=true, as a form or as a JSON object of strings."
+log = Logger()
+
+_RIGHT = "Say exactly one of token=…, api_key=…, user=…, platform=… or all=true, as a form or as a JSON object of strings, in the body."
+_SUBJECTS = frozenset({"token", "api_key", "user", "platform", "all"})
 
 
 class Verdicts(Protocol):
     """The verdict cache."""
+
+    @property
+    def entries(self) -> int:
+        """Valid verdicts."""
+
+    @property
+    def negative_entries(self) -> int:
+        """Refusals."""
 
     def forget(self, kind: str, credential: bytes) -> None:
         """Drop what is known of a credential."""
@@ -40,6 +53,10 @@ class Statuses(Protocol):
 class Purge:
     """Answers purges.
 
+    The body says whose: one of ``token``, ``api_key``, ``user``, ``platform`` with its value, or ``all=true``. In the query it would be
+    in the history of whoever typed it. The answer is ``{"purged": n}``: how many verdicts were dropped. A platform's status goes with its
+    verdicts; ``all`` counts the statuses too.
+
     Args:
         verdicts: the verdict cache.
         statuses: the platforms' statuses.
@@ -50,42 +67,60 @@ class Purge:
         self._statuses = statuses
 
     def __call__(self, request: Any) -> bytes:
-        """Do what `request` asks for, and say what was purged."""
+        """Do what `request` asks for, and say how much was purged."""
         asked = _asked(request)
         if asked is None:
             return refuse(request, 400, _RIGHT)
-        what, value = asked
+        subject, value = asked
+        purged = self._purge(subject, value)
+        log.info("purged by {subject}: {purged} dropped", subject=subject, purged=purged)  # whose it was may be a secret
+        return json(request, {"purged": purged})
+
+    def _purge(self, subject: str, value: str) -> int:
         verdicts = self._verdicts
-        dropped: int | None = None  # not known of a single credential
-        if what == "token":
-            verdicts.forget("session", value.encode())
-        elif what == "api_key":
-            verdicts.forget("apikey", value.encode())
-        elif what == "user":
-            dropped = verdicts.forget_user(value)
-        elif what == "platform":
-            dropped = verdicts.forget_platform(value)
+        if subject == "user":
+            return verdicts.forget_user(value)
+        if subject == "platform":
             self._statuses.forget(value)
-        else:
-            dropped = verdicts.forget_all() + self._statuses.forget_all()
-        return json(request, {"purged": what} if dropped is None else {"purged": what, "entries": dropped})
+            return verdicts.forget_platform(value)
+        if subject == "all":
+            return verdicts.forget_all() + self._statuses.forget_all()
+        before = verdicts.entries + verdicts.negative_entries
+        verdicts.forget("session" if subject == "token" else "apikey", value.encode())
+        return before - verdicts.entries - verdicts.negative_entries
 
 
 def _asked(request: Any) -> tuple[str, str] | None:
     """Return what is to be purged and of whom; None if the request does not say it rightly."""
-    if (request.getHeader(b"content-type") or b"").startswith(b"application/json"):
-        try:
-            document = orjson.loads(request.content.read())
-        except orjson.JSONDecodeError:
-            return None
-        said = document if isinstance(document, dict) else {}
-        if said.get("all") is True:
-            said["all"] = "true"
-    else:
-        said = {name.decode("latin-1"): values[0].decode("utf-8", "replace") for name, values in request.args.items() if len(values) == 1}
+    request.content.seek(0)  # Twisted has read a form
+    body = request.content.read()
+    said = _json_object(body) if _is_json(request) else _form(body)
     if len(said) != 1:
         return None
-    what, value = next(iter(said.items()))
-    if what not in ("token", "api_key", "user", "platform", "all") or not isinstance(value, str) or not value:
-        return None
-    return None if what == "all" and value != "true" else (what, value)
+    subject, value = next(iter(said.items()))
+    if subject == "all":
+        return (subject, "") if value is True or value == "true" else None
+    return (subject, value) if subject in _SUBJECTS and isinstance(value, str) and value else None
+
+
+def _is_json(request: Any) -> bool:
+    return bool((request.getHeader(b"content-type") or b"").lower().startswith(b"application/json"))
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    """Return the fields of a form; one that comes twice has a list for its value, which is not what anybody asks for."""
+    try:
+        return {
+            name.decode(): values[0].decode() if len(values) == 1 else values
+            for name, values in parse_qs(body, keep_blank_values=True).items()
+        }
+    except UnicodeDecodeError:
+        return {}

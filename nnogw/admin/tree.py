@@ -1,16 +1,15 @@
-"""The admin listener's resource tree."""
+"""The admin listener's pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from twisted.web.resource import Resource
 
-from nnogw.admin.pages import Page, json, refuse
-from nnogw.admin.purge import Purge
+from nnogw.admin.pages import Answer, Pages, json
+from nnogw.observability.metrics import exposition
 
 _INDEX = b"""nnogw: the operator's side
 
@@ -29,16 +28,16 @@ def build_admin(
     status: Callable[[], dict[str, Any]],
     degraded: Callable[[], list[dict[str, Any]]],
     draining: Callable[[], bool],
-    purge: Purge,
+    purge: Answer,
 ) -> Resource:
-    """Return the root of the tree.
+    """Return the root resource of the admin listener.
 
     Args:
         registry: all metrics.
-        status: the status document.
-        degraded: the ledger.
-        draining: whether the gateway is about to stop.
-        purge: forgets.
+        status: makes the status document.
+        degraded: makes the list of the degraded states.
+        draining: tells whether the gateway is about to stop.
+        purge: answers purges.
     """
 
     def index(request: Any) -> bytes:
@@ -46,36 +45,21 @@ def build_admin(
         return _INDEX
 
     def metrics(request: Any) -> bytes:
-        request.setHeader(b"Content-Type", CONTENT_TYPE_LATEST.encode())
-        return generate_latest(registry)
+        body, content_type = exposition(registry, (request.getHeader(b"accept") or b"").decode("latin-1"))
+        request.setHeader(b"Content-Type", content_type.encode())
+        return body
 
     def ready(request: Any) -> bytes:
         return json(request, {"ready": False}, 503) if draining() else json(request, {"ready": True})
 
-    return _Folder(
+    return Pages(
         {
-            b"": Page(index),
-            b"metrics": Page(metrics),
-            b"status.json": Page(lambda request: json(request, status())),
-            b"-": _Folder(
-                {
-                    b"live": Page(lambda request: json(request, {"live": True})),
-                    b"ready": Page(ready),
-                    b"degraded": Page(lambda request: json(request, degraded())),
-                    b"purge": Page(post=purge),
-                }
-            ),
+            b"/": {b"GET": index},
+            b"/metrics": {b"GET": metrics},
+            b"/status.json": {b"GET": lambda request: json(request, status())},
+            b"/-/live": {b"GET": lambda request: json(request, {"live": True})},
+            b"/-/ready": {b"GET": ready},
+            b"/-/degraded": {b"GET": lambda request: json(request, degraded())},
+            b"/-/purge": {b"POST": purge},
         }
     )
-
-
-class _Folder(Resource):
-    """Has pages in it, and says in JSON which it has not."""
-
-    def __init__(self, pages: Mapping[bytes, Any]) -> None:  # Any: IResources by declaration, which mypy cannot see
-        super().__init__()
-        for name, page in pages.items():
-            self.putChild(name, page)
-
-    def getChild(self, path: bytes, request: Any) -> Resource:
-        return Page(lambda request: refuse(request, 404, "There is no such page."))

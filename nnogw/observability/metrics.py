@@ -5,8 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
+from nnogw.errors import RateLimited
 from nnogw.exchange import Exchange
 
 #: Upper bounds of the histograms' buckets, in seconds.
@@ -25,6 +28,7 @@ class RequestMetrics:
     def __init__(self) -> None:
         self._requests: dict[tuple[str, str, int, str], int] = {}  # route, method, class of the status, end
         self._bytes: dict[str, list[int]] = {}  # route → in, out
+        self._limited: dict[str, int] = {}  # route → refused by a rate limit
         self._total: dict[str, _Histogram] = {}
         self._auth: dict[str, _Histogram] = {}
         self._upstream: dict[str, _Histogram] = {}
@@ -39,6 +43,8 @@ class RequestMetrics:
             sizes = self._bytes[route] = [0, 0]
         sizes[0] += exchange.bytes_in
         sizes[1] += exchange.bytes_out
+        if exchange.status == 429 and isinstance(exchange.refusal, RateLimited):  # and not a service's own
+            self._limited[route] = self._limited.get(route, 0) + 1
         _observe(self._total, route, exchange.ended - exchange.started)
         if exchange.auth_time is not None:
             _observe(self._auth, route, exchange.auth_time)
@@ -60,9 +66,24 @@ class RequestMetrics:
             sent.add_metric((route,), bytes_out)
         yield received
         yield sent
+        limited = CounterMetricFamily("nnogw_rate_limited", "Requests that were over a rate limit.", labels=("route",))
+        for route, count in self._limited.items():
+            limited.add_metric((route,), count)
+        yield limited
         yield _family("nnogw_request_duration_seconds", "From the head of a request to the last byte of its answer.", self._total)
         yield _family("nnogw_auth_duration_seconds", "Finding out who the caller is.", self._auth)
         yield _family("nnogw_upstream_duration_seconds", "From passing a request on to the head of the upstream's answer.", self._upstream)
+
+
+def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
+    """Return all metrics of `registry`, and their content type.
+
+    Args:
+        registry: knows all collectors.
+        accept: the ``Accept`` of whoever asks; the text format of Prometheus, if it does not say otherwise.
+    """
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 class _Histogram:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+from functools import lru_cache
+from typing import Any
 
 import orjson
 
@@ -11,25 +15,35 @@ from nnogw.exchange import Exchange
 #: Characters of a path that are kept; what is longer was refused or is of no use to a reader.
 _MAX_PATH = 2048
 
-_second = -1
-_prefix = ""
+#: What comes before the path in a refused target and may hold a password: ``http://name:password@`` (RFC 3986 §3.2.1).
+_USERINFO = re.compile(rb"^([a-z][a-z0-9+.-]*://)?[^/@]*@", re.IGNORECASE)
+_QUERY_OR_FRAGMENT = re.compile(rb"[?#]")
+
+#: Who is to blame for an answer that broke off; others who can end one are the client and its connection.
+_BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
 
 
 def format_line(exchange: Exchange) -> bytes:
     """Return the line of a request that has ended, with its newline.
 
     The path has no query, and there is no other place where a token, cookie or key could stand. Text that a client has sent is escaped as
-    JSON has it, so that it can neither end the line nor begin another field.
+    JSON has it, so that it can neither end the line nor begin another field. A line is ASCII throughout: Unicode has line ends and
+    terminal controls of its own (U+0085, U+2028, U+009B).
+
+    ``level`` is ``error`` where the gateway or a service failed: a 5xx, or an answer that the service broke off. What a client did wrong
+    (4xx, 499) is ``info``.
     """
     identity = exchange.identity
     route = exchange.route
+    end = exchange.end
+    failed = exchange.status >= 500 or (exchange.abandoned and end in _BROKEN_BY_UPSTREAM)
     line = {
         "time": _timestamp(exchange.started_at),
-        "level": "error" if exchange.status >= 500 else "info",
+        "level": "error" if failed else "info",
         "requestId": exchange.request_id,
         "traceId": exchange.trace_id or None,
         "method": exchange.method.decode("latin-1"),
-        "path": (exchange.path or exchange.target.partition(b"?")[0]).decode("latin-1")[:_MAX_PATH],
+        "path": (exchange.path or _refused_path(exchange.target)).decode("latin-1")[:_MAX_PATH],
         "route": None if route is None else route.name,
         "service": None if route is None else route.service,
         "upstream": exchange.upstream or None,
@@ -44,21 +58,35 @@ def format_line(exchange: Exchange) -> bytes:
         "cache": exchange.cache,
         "userId": None if identity is None else identity.user_id,
         "platformId": None if identity is None else identity.platform_id,
-        "end": exchange.end,
+        "end": end,
     }
     if exchange.reason:
         line["reason"] = exchange.reason
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a lone surrogate: a file name in the settings that is not UTF-8 comes with one
+        return _in_ascii(line)
+    return text if text.isascii() else _in_ascii(line)
+
+
+def _in_ascii(line: dict[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _refused_path(target: bytes) -> bytes:
+    """Return what may be told of a target that was refused: no query, no fragment, no password."""
+    return _USERINFO.sub(rb"\1", _QUERY_OR_FRAGMENT.split(target, maxsplit=1)[0])
 
 
 def _timestamp(at: float) -> str:
-    """Return Unix seconds as ISO 8601, UTC, in milliseconds; all but these is made once a second."""
-    global _second, _prefix
+    """Return Unix seconds as ISO 8601, UTC, in milliseconds."""
     second = int(at)
-    if second != _second:
-        _second = second
-        _prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    return f"{_prefix}.{int((at - second) * 1000):03d}Z"
+    return f"{_to_the_second(second)}.{int((at - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)  # requests that end together began within a few seconds
+def _to_the_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 import twisted
@@ -78,10 +80,11 @@ class State:
 
     verdicts: Verdicts
     limits: Limits
-    services: Mapping[str, Service | None]
+    services: Mapping[str, Service | None]  # None: not configured
     clients: Clients
     log: Log
     ledger: Ledger
+    started: float = field(factory=time.time)  # Unix seconds
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as prometheus-client's registry asks for them."""
@@ -121,6 +124,7 @@ class State:
         """Return the same for people and scripts, as a JSON-serialisable object."""
         verdicts = self.verdicts
         return {
+            "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="milliseconds"),
             "connections": self.clients.connections,
             "inFlight": self.clients.in_flight,
             "services": {name: _service(service) for name, service in self.services.items()},
@@ -130,6 +134,7 @@ class State:
                 "hits": verdicts.hits,
                 "misses": verdicts.misses,
                 "stale": verdicts.stale,
+                "refusals": verdicts.refusals,
                 "evictions": verdicts.evictions,
                 "iamCalls": verdicts.calls,
                 "iamFailures": verdicts.failures,

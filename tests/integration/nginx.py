@@ -51,7 +51,7 @@ class Nginx:
             http {{
                 access_log off; types {{ text/html html; text/event-stream events; }} default_type application/octet-stream;
                 {temporary}
-                gzip on; gzip_min_length 1; gzip_types *;
+                gzip on; gzip_proxied any; gzip_min_length 1; gzip_types *;
                 server {{
                     listen unix:{self._socket};
                     root {self.folder};
