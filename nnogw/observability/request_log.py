@@ -22,6 +22,8 @@ _QUERY_OR_FRAGMENT = re.compile(rb"[?#]")
 #: Who is to blame for an answer that broke off; others who can end one are the client and its connection.
 _BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
 
+_FRACTIONS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
+
 
 def format_line(exchange: Exchange) -> bytes:
     """Return the line of a request that has ended, with its newline.
@@ -80,8 +82,8 @@ def _refused_path(target: bytes) -> bytes:
 
 def _timestamp(at: float) -> str:
     """Return Unix seconds as ISO 8601, UTC, in milliseconds."""
-    second = int(at)
-    return f"{_to_the_second(second)}.{int((at - second) * 1000):03d}Z"
+    second, millisecond = divmod(int(at * 1000), 1000)
+    return _to_the_second(second) + _FRACTIONS[millisecond]
 
 
 @lru_cache(maxsize=64)  # requests that end together began within a few seconds
@@ -90,4 +92,5 @@ def _to_the_second(second: int) -> str:
 
 
 def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
+    """Return seconds in milliseconds, to the microsecond; `round` costs four times as much."""
+    return None if seconds is None else int(seconds * 1_000_000 + 0.5) / 1000
