@@ -1,0 +1,53 @@
+"""Header fields are kept as they came, and found without regard to case."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw.exchange import Response
+from nnogw.fields import HeaderFields, field
+from tests.doubles import exchange
+
+
+class HeaderFieldsTests(SynchronousTestCase):
+    """One message's header section."""
+
+    def setUp(self) -> None:
+        self.fields = HeaderFields([(b"Accept", b"a"), (b"Set-Cookie", b"1"), (b"set-cookie", b"2"), (b"SET-COOKIE", b"3")])
+
+    def test_order_and_spelling_are_kept(self) -> None:
+        """In `raw`."""
+        self.assertEqual([name for _, name, _ in self.fields.raw], [b"Accept", b"Set-Cookie", b"set-cookie", b"SET-COOKIE"])
+
+    def test_values_are_found_by_the_lower_case_name(self) -> None:
+        """The first, all, or all as one list."""
+        self.assertEqual((self.fields.get(b"set-cookie"), self.fields.get(b"x")), (b"1", None))
+        self.assertEqual(self.fields.all(b"set-cookie"), [b"1", b"2", b"3"])
+        self.assertEqual([self.fields.joined(key) for key in (b"set-cookie", b"accept", b"x")], [b"1, 2, 3", b"a", b""])
+
+    def test_what_is_repeated_is_known(self) -> None:
+        """Of this message only."""
+        self.assertEqual(self.fields.repeated, {b"set-cookie"})
+        self.assertFalse(HeaderFields([(b"Accept", b"a")]).repeated)
+
+
+class AnswerHeaders(SynchronousTestCase):
+    """What middlewares decide on."""
+
+    def test_a_field_that_is_set_has_one_value(self) -> None:
+        """The latest."""
+        request = exchange()
+        request.set_field(b"X-A", b"1")
+        request.set_field(b"x-a", b"2")
+        self.assertEqual(request.answer_fields, {b"x-a": (b"x-a", b"x-a", b"2")})
+
+    def test_a_field_that_is_added_is_one_more(self) -> None:
+        """In order."""
+        request = exchange()
+        request.add_field(b"Vary", b"Origin")
+        self.assertEqual(request.answer_additions, [field(b"Vary", b"Origin")])
+
+    def test_an_answer_of_our_own_says_what_it_is(self) -> None:
+        """Status, type and body."""
+        response = Response.of(200, b"ok", b"text/plain")
+        self.assertEqual((response.status, response.fields, response.body), (200, [field(b"Content-Type", b"text/plain")], b"ok"))
