@@ -7,8 +7,8 @@ from typing import Any
 
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase

@@ -19,8 +19,8 @@ JSON = st.recursive(
 )
 
 
-def read(facts: dict[str, Any], kind: str = "session", paths: SessionPaths = SessionPaths()) -> Identity:
-    return FactReader(paths).identity(kind, facts)
+def read(facts: dict[str, Any], kind: str = "session", paths: SessionPaths | None = None) -> Identity:
+    return FactReader(paths or SessionPaths()).identity(kind, facts)
 
 
 class FactTests(SynchronousTestCase):
