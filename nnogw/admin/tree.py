@@ -41,7 +41,7 @@ def build_admin(
     """
 
     def index(request: Any) -> bytes:
-        request.setHeader(b"Content-Type", b"text/plain")
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return _INDEX
 
     def metrics(request: Any) -> bytes:

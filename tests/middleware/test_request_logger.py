@@ -1,38 +1,52 @@
-"""A line for every request, when it has ended."""
+"""Every request has its line in the log, when it has ended."""
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.exchange import Exchange
+from nnogw.errors import NotFound
+from nnogw.exchange import Exchange, Response
+from nnogw.fields import HeaderFields
 from nnogw.middleware.request_logger import RequestLogger
-from tests.doubles import Further, exchange
 
 
-class Lines:
-    """A log in memory."""
+class Lines(list):
+    """A log that keeps its lines."""
 
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-
-    def write(self, line: bytes) -> None:
-        """Keep `line`."""
-        self.lines.append(line)
-
-
-def _line(request: Exchange) -> bytes:
-    return b"%d\n" % request.status
+    write = list.append
 
 
 class RequestLoggerTests(SynchronousTestCase):
-    """Not before the end, whatever comes of it."""
+    """The line follows at the end."""
 
-    def test_the_line_is_written_at_the_end_with_what_is_known_then(self) -> None:
-        """And not when the answer comes back."""
-        log, request, further = Lines(), exchange(), Further()
-        self.assertIs(RequestLogger(log, _line)(request, further), further.waiting)
-        self.assertEqual(log.lines, [])
-        request.status = 499
-        for call in request.on_end:
-            call(request)
-        self.assertEqual(log.lines, [b"499\n"])
+    def setUp(self) -> None:
+        self.lines = Lines()
+        self.logger = RequestLogger(self.lines, lambda exchange: b"%d\n" % exchange.status)
+        self.exchange = Exchange(b"GET", b"/", HeaderFields([]), "192.0.2.1")
+
+    def end(self, status: int) -> None:
+        self.exchange.status = status
+        for call in self.exchange.on_end:
+            call(self.exchange)
+
+    def test_the_line_is_written_when_the_request_ends(self) -> None:
+        """Not when there is an answer: its body may take hours, or break off."""
+        answer: Deferred[Response] = Deferred()
+        self.assertIs(self.logger(self.exchange, lambda: answer), answer)
+        answer.callback(Response(200))
+        self.assertEqual(self.lines, [])
+        self.end(200)
+        self.assertEqual(self.lines, [b"200\n"])
+
+    def test_a_request_that_fails_has_its_line(self) -> None:
+        """Its failure goes on to whom it concerns."""
+        self.failureResultOf(self.logger(self.exchange, lambda: fail(NotFound())), NotFound)
+        self.end(404)
+        self.assertEqual(self.lines, [b"404\n"])
+
+    def test_a_client_that_leaves_has_its_line(self) -> None:
+        """Although there never was an answer."""
+        self.logger(self.exchange, Deferred)
+        self.end(499)
+        self.assertEqual(self.lines, [b"499\n"])

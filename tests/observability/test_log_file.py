@@ -365,7 +365,7 @@ def _has_no_name(descriptor: int) -> str:
 
 
 @contextmanager
-def _largest_file(size: int):  # noqa: ANN202  a context manager
+def _largest_file(size: int):
     """Let no file of this process grow beyond `size` bytes: what comes then is refused as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

@@ -13,10 +13,10 @@ from nnogw.fields import HeaderFields
 from nnogw.observability.request_log import format_line
 from tests.observability.exchanges import NOON, an_ended_exchange
 
-KEYS = (
-    "time level requestId traceId method path route service upstream status durationMs authMs upstreamMs bytesIn bytesOut ip auth cache "
-    "userId platformId end"
-).split()
+KEYS = [
+    *("time", "level", "requestId", "traceId", "method", "path", "route", "service", "upstream", "status"),
+    *("durationMs", "authMs", "upstreamMs", "bytesIn", "bytesOut", "ip", "auth", "cache", "userId", "platformId", "end"),
+]
 
 
 def told(**changes: object) -> dict:
@@ -31,9 +31,10 @@ class Content(SynchronousTestCase):
         """A reader without a JSON parser finds them in the same place in every line."""
         line = json.loads(format_line(an_ended_exchange()), object_pairs_hook=list)
         self.assertEqual([key for key, _ in line], KEYS)
-        values = ["2026-01-01T12:00:00.250Z", "info", "request-1", "trace-1", "GET", "/api/v1/billing/invoices", "/api/v1/billing", "billing"]
-        values += ["http://127.0.0.1:8791", 200, 2.0, 0.012, 1.5, 3, 512, "192.0.2.1", "session", "hit", "user-ada", "platform-acme", "upstream"]
-        self.assertEqual([value for _, value in line], values)
+        request = ["2026-01-01T12:00:00.250Z", "info", "request-1", "trace-1", "GET", "/api/v1/billing/invoices"]
+        way = ["/api/v1/billing", "billing", "http://127.0.0.1:8791", 200, 2.0, 0.012, 1.5, 3, 512]
+        caller = ["192.0.2.1", "session", "hit", "user-ada", "platform-acme", "upstream"]
+        self.assertEqual([value for _, value in line], request + way + caller)
 
     def test_what_is_not_known_is_null(self) -> None:
         """A request that was refused at once has neither route nor times nor caller."""
@@ -107,9 +108,7 @@ class Forgery(SynchronousTestCase):
         self.assertEqual(told(path=b"/" + b"a" * 8000)["path"], "/" + "a" * 2047)
 
     @settings(deadline=None)
-    @given(
-        st.binary(max_size=8), st.binary(max_size=60), st.binary(max_size=60), st.text(max_size=20), st.none() | st.text(max_size=20), st.text()
-    )
+    @given(st.binary(max_size=8), st.binary(max_size=60), st.binary(max_size=60), st.text(), st.none() | st.text(), st.text())
     def test_whatever_comes_it_is_one_line_that_reads_back(
         self, method: bytes, path: bytes, target: bytes, ip: str, user: str | None, reason: str
     ) -> None:
