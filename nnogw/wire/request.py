@@ -28,9 +28,6 @@ class Channel(Protocol):
     def pause_body(self) -> None:
         """Stop reading the body from the client."""
 
-    def resume_body(self) -> None:
-        """Go on reading the body from the client."""
-
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written."""
 
@@ -51,7 +48,7 @@ class ClientBody:
         unwanted: nobody will take the rest.
     """
 
-    __slots__ = ("_channel", "_chunks", "_consumer", "_ended", "_error", "length", "received", "unwanted")
+    __slots__ = ("_channel", "_chunks", "_consumer", "_ended", "_error", "_paused", "length", "received", "unwanted")
 
     def __init__(self, channel: Channel, length: int | None) -> None:
         self.length = length
@@ -60,6 +57,7 @@ class ClientBody:
         self._channel = channel
         self._consumer: BodyConsumer | None = None
         self._chunks: list[bytes] = []  # what came before the consumer: at most one segment, reading is paused then
+        self._paused = False  # by the consumer
         self._ended = False
         self._error: Exception | None = None
 
@@ -74,22 +72,26 @@ class ClientBody:
         chunks, self._chunks = self._chunks, []
         for chunk in chunks:
             consumer.body_data(chunk)
+        if self._consumer is None:
+            return  # it has had enough already
         if self._error is not None:
             consumer.body_failed(self._error)
         elif self._ended:
             consumer.body_ended()
-        else:
+        elif not self._paused:
             self._channel.body_wanted()
 
     def pauseProducing(self) -> None:
         """Stop reading from the client."""
+        self._paused = True
         if not self._ended:
             self._channel.pause_body()
 
     def resumeProducing(self) -> None:
         """Go on reading from the client."""
-        if not self._ended:
-            self._channel.resume_body()
+        self._paused = False
+        if self._consumer is not None and not self._ended:
+            self._channel.body_wanted()
 
     def stopProducing(self) -> None:
         """Throw the rest away as it comes; how much of it is read at all, the channel decides."""
@@ -223,6 +225,8 @@ class GatewayRequest:
 
     def write(self, data: bytes) -> None:
         """Write some of the body."""
+        if not data:
+            return  # as a chunk it would end the answer
         self.bytes_out += len(data)
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)

@@ -58,6 +58,7 @@ class GatewayChannel(Protocol):
         self._body: ClientBody | None = None  # the body that is coming in
         self._body_left = 0  # bytes of it that have not come, if its length is known
         self._wire_bytes = 0  # bytes of a chunked body, framing included
+        self._chunk_data: list[bytes] = []  # what of a chunked body came in one segment
         self._drained = 0
         self._broken = False  # what follows on the wire cannot be understood any more
         self._stalled = False  # the client does not take its answer
@@ -98,8 +99,9 @@ class GatewayChannel(Protocol):
         request, self._current = self._current, None
         if request is not None:
             request.lost("client")
-        if self._body is not None:
-            self._body.fail(ClientGone("the client has left"))
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail(ClientGone("the client has left"))
 
     def hung_up(self) -> None:
         """The client has closed its end while the connection was not being read."""
@@ -125,7 +127,8 @@ class GatewayChannel(Protocol):
         else:
             if data[0] in b"\r\n":  # RFC 9112 §2.2: empty lines before a request are ignored
                 return data.lstrip(b"\r\n")
-            self._deadline.set(self._limits.header_timeout)
+            if not self._stalled:
+                self._deadline.set(self._limits.header_timeout)
             head = data
         end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
         rest = b""
@@ -177,7 +180,7 @@ class GatewayChannel(Protocol):
                 body = ClientBody(self, None)
                 self._receive = self._receive_chunked
         self._body = body
-        self._deadline.clear()
+        self._wait_for_nothing()
         self._answer(
             GatewayRequest(
                 self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
@@ -190,7 +193,7 @@ class GatewayChannel(Protocol):
         self._broken = True
         self._parser = None
         self._receive = self._drain
-        self._deadline.clear()
+        self._wait_for_nothing()
         method = _METHOD.match(self._head)
         self._answer(
             GatewayRequest(
@@ -217,48 +220,55 @@ class GatewayChannel(Protocol):
             rest = data[self._body_left :]
             data = data[: self._body_left]
         self._body_left -= len(data)
-        self._body_data(data)
-        if not self._body_left:
+        if self._body_data(data, more=self._body_left > 0) and not self._body_left:
             self._body_came()
         return rest
 
     def _receive_chunked(self, data: bytes) -> bytes:
-        for piece, end in pieces(data):
-            self._wire_bytes += len(piece)
-            error = self._parse_chunks(piece)
-            if error is not None:
-                self._break_body(error)
-                return b""
-            if self._message_complete:
-                self._body_came()
-                return data[end:]
-        return b""
-
-    def _parse_chunks(self, data: bytes) -> GatewayError | None:
+        end = 0
         try:
-            self._parser.feed_data(data)
+            for piece, end in pieces(data):
+                self._parser.feed_data(piece)
+                if self._message_complete:
+                    break
         except httptools.HttpParserError as error:
-            return BadRequest(reason=f"malformed chunked body: {error}")
-        received = self._body.received if self._body is not None else 0
+            self._break_body(BadRequest(reason=f"malformed chunked body: {error}"))
+            return b""
+        self._wire_bytes += end
+        came, self._chunk_data = self._chunk_data, []
+        whole = self._message_complete
+        error = self._over_body_limit(sum(map(len, came)))
+        if error is not None:
+            self._break_body(error)
+        elif (not came or self._body_data(came[0] if len(came) == 1 else b"".join(came), more=not whole)) and whole:
+            self._body_came()
+        return data[end:]
+
+    def _over_body_limit(self, size: int) -> GatewayError | None:
+        """Return the refusal of a chunked body of which `size` bytes more have come, or None."""
+        received = size + (self._body.received if self._body is not None else 0)
         if received > self._limits.max_body:
             return PayloadTooLarge(reason=f"body over {self._limits.max_body} bytes", details={"maxBytes": self._limits.max_body})
         if self._wire_bytes > CHUNK_OVERHEAD + CHUNK_RATIO * received:
             return BadRequest(reason="chunk extensions or trailers out of proportion")
         return None
 
-    def _body_data(self, data: bytes) -> None:
+    def _body_data(self, data: bytes, *, more: bool) -> bool:
+        """Pass on some of the body, behind which `more` is to come; returns whether the connection still takes it."""
         body = self._body
         if body is None:
-            return
+            return False
         if body.flows:
-            self._deadline.set(self._limits.body_timeout if not body.unwanted else LINGER)
-        else:
+            if not body.unwanted:
+                self._wait(self._limits.body_timeout)
+        elif more:
             self._pause()
         body.data(data)
+        return self._body is body
 
     def _body_came(self) -> None:
         body, self._body = self._body, None
-        self._deadline.clear()
+        self._wait_for_nothing()
         if self._current is None:  # it was answered before its body had come
             self._next()
             return
@@ -271,7 +281,7 @@ class GatewayChannel(Protocol):
         self._broken = True
         self._parser = None
         self._receive = self._drain
-        self._deadline.clear()
+        self._wait_for_nothing()
         if self._current is None:
             self.cut()
         elif body is not None:
@@ -309,7 +319,7 @@ class GatewayChannel(Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of a chunked body."""
-        self._body_data(data)
+        self._chunk_data.append(data)
 
     def on_message_complete(self) -> None:
         """The message is whole."""
@@ -339,13 +349,14 @@ class GatewayChannel(Protocol):
 
     def pause_body(self) -> None:
         """Stop reading the body."""
-        self._deadline.clear()
-        self._pause()
+        if self._body is not None:
+            self._wait_for_nothing()
+            self._pause()
 
     def resume_body(self) -> None:
         """Go on reading the body."""
         if self._body is not None:
-            self._deadline.set(self._limits.body_timeout)
+            self._wait(self._limits.body_timeout)
             self._resume()
 
     def answered(self, request: GatewayRequest) -> None:
@@ -354,12 +365,12 @@ class GatewayChannel(Protocol):
         body = self._body
         if body is not None:
             body.stopProducing()
-        if not request.keep_alive:
+        if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the answer's head had promised
             self._close()
         elif body is None:
             self._next()
         else:
-            self._deadline.set(LINGER)
+            self._wait(LINGER)
             self._resume()
 
     def cut(self) -> None:
@@ -375,17 +386,23 @@ class GatewayChannel(Protocol):
     # -- between requests --------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
+        if self._stalled:  # answers would pile up: the next request waits until the client has taken this one's
+            self._receive = self._hold
+            return
         self._begin_head()
         self._deadline.set(self._limits.idle_timeout)
         self._resume()
         held, self._held = self._held, b""
         if held:
             self.dataReceived(held)
+        if self._site.draining:
+            self.retire()
 
     def _close(self) -> None:
         """Say that this was the last word; a client that is still sending gets time to read it (RFC 9112 §9.6)."""
         unread = self._broken or self._body is not None or bool(self._held)
         self._receive = self._drain
+        self._body = None
         self._held = b""
         self._lingering = True
         if unread:
@@ -411,18 +428,29 @@ class GatewayChannel(Protocol):
 
     # -- time --------------------------------------------------------------------------------------------------------
 
+    def _wait(self, seconds: float) -> None:
+        """Set the limit of what the connection waits for; while the client does not take its answer, the limit on that counts alone."""
+        if not self._stalled:
+            self._deadline.set(seconds)
+
+    def _wait_for_nothing(self) -> None:
+        if not self._stalled:
+            self._deadline.clear()
+
     def _on_stalled(self, stalled: bool) -> None:
         self._stalled = stalled
         if stalled:
             self._deadline.set(self._limits.send_timeout)
-        elif self._lingering:
+        elif self._lingering or (self._current is None and self._body is not None):
             self._deadline.set(LINGER)
         elif self._body is not None and not self._paused:
             self._deadline.set(self._limits.body_timeout)
         elif self._current is not None:
             self._deadline.clear()
+        elif self._receive == self._hold:
+            self._next()
         else:
-            self._deadline.set(self._limits.idle_timeout)
+            self._deadline.set(self._limits.header_timeout if self._head else self._limits.idle_timeout)
 
     def _expired(self) -> None:
         if self._lingering or self._stalled:
@@ -434,7 +462,7 @@ class GatewayChannel(Protocol):
         elif self._head:
             self._refuse(RequestTimeout(reason="the head did not come in time", end="timeout:header"))
         else:
-            self.outlet.close()
+            self._close()
 
 
 class GatewaySite(ServerFactory):
@@ -490,6 +518,8 @@ class GatewaySite(ServerFactory):
         self._drained = drained
         for channel in list(self.channels):
             channel.retire()
+        if not self.channels:
+            drained()
 
     def cut(self) -> int:
         """Drop the connections that are left; returns how many there were."""
