@@ -69,7 +69,7 @@ def makeService(options: Options) -> IService:
     sys.excepthook = _one_line_for_operators
     settings = options["settings"]
     for warning in warnings(settings) if not options["demo"] else ():
-        log.warn("{warning}", warning=warning)
+        log.warn("{caution}", caution=warning)
     served: GatewayService | DemoService = DemoService(settings, reactor, _show) if options["demo"] else GatewayService(settings, reactor)
     service: Any = MultiService()  # an IService by declaration, which mypy cannot see
     served.setServiceParent(service)

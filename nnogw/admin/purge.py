@@ -92,7 +92,6 @@ class Purge:
 
 def _asked(request: Any) -> tuple[str, str] | None:
     """Return what is to be purged and of whom; None if the request does not say it rightly."""
-    request.content.seek(0)  # Twisted has read a form
     body = request.content.read()
     said = _json_object(body) if _is_json(request) else _form(body)
     if len(said) != 1:

@@ -7,9 +7,12 @@ from typing import Any
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer, ITransport
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from nnogw.interfaces import Clock, Producer
+
+log = Logger()
 
 #: Bytes that may wait in an outlet before the source of a body is paused, and the most that one turn collects: one read's worth.
 HIGH_WATER = 64 * 1024
@@ -37,7 +40,10 @@ class Turn:
     def _run(self) -> None:
         calls, self._calls = self._calls, []
         for call in calls:
-            call()
+            try:
+                call()
+            except Exception:
+                log.failure("a connection failed to send")  # the others' bytes go out all the same
 
 
 @implementer(IPullProducer)
@@ -48,7 +54,8 @@ class Outlet:
     asking the poller to watch the socket for writability and then to stop: two more system calls and one more event each time. Only
     when the socket does not take everything is the rest left to the transport, as from a pull producer; `source` is paused meanwhile.
 
-    A transport that is not a plain socket (TLS, a test's) is written to by its own ``write``, and pauses `source` through it.
+    A transport that is not a plain socket (TLS, a test's) is written to by its own ``write``, and says itself, as to a push producer, when
+    it has enough.
 
     Args:
         transport: the connection.
@@ -71,6 +78,8 @@ class Outlet:
         self._send: Callable[[bytes], int] | None = None
         if isinstance(transport, Connection):
             self._send = transport.getHandle().send
+        else:
+            self._transport.registerProducer(_Valve(self), True)
 
     @property
     def idle(self) -> bool:
@@ -100,10 +109,8 @@ class Outlet:
             return
         try:
             sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
         except OSError:
-            sent = 0  # a broken connection: the transport finds the same error and reports it in the usual way
+            sent = 0  # not now; or never, on a broken connection: the transport finds the same error and reports it in the usual way
         if sent < len(data):
             self._backlog = True
             self._pending.append(data[sent:])
@@ -115,17 +122,16 @@ class Outlet:
         """Let `source`, where the bytes come from, be paused while the other end does not take them; None: nobody any more."""
         self._source = source
         self._source_paused = False
-        if self._send is None:
-            if source is None:
-                self._transport.unregisterProducer()
-            else:
-                self._transport.registerProducer(_Watched(self, source), True)
-        elif source is not None and self._backlog:
+        if self._backlog:
             self._pause_source()
 
     def close(self) -> None:
         """Close the connection once everything is sent."""
         self.flush()
+        if self._send is None:
+            if self._pending:
+                self._transport.write(self._take())
+            self._transport.unregisterProducer()  # TLS waits with its goodbye for the producer's end
         self._transport.loseConnection()
 
     def half_close(self) -> None:
@@ -133,15 +139,16 @@ class Outlet:
 
         What is not a plain socket (TLS) is closed in its own way.
         """
-        self.flush()
         if self._send is None:
-            self._transport.loseConnection()
-        elif self._backlog:
+            self.close()
+            return
+        self.flush()
+        if self._backlog:
             self._half_closing = True
         else:
             self._transport.loseWriteConnection()
 
-    # -- what the transport calls while it has a backlog --
+    # -- what a plain socket's transport calls while it has a backlog --
 
     def resumeProducing(self) -> None:
         """Give the transport what is pending; it has sent all that it had."""
@@ -149,14 +156,10 @@ class Outlet:
             self._stalled(True)
             self._transport.write(self._take())
             return
-        self._backlog = False
         self._transport.unregisterProducer()
-        self._stalled(False)
         if self._half_closing:
             self._transport.loseWriteConnection()
-        if self._source_paused and self._source is not None:
-            self._source_paused = False
-            self._source.resumeProducing()
+        self._taken()
 
     def stopProducing(self) -> None:
         """The connection is lost; its protocol hears of it by ``connectionLost``."""
@@ -169,28 +172,40 @@ class Outlet:
         return data
 
     def _pause_source(self) -> None:
-        if self._source is not None and not self._source_paused:
+        if self._source is not None:
             self._source_paused = True
             self._source.pauseProducing()
 
+    def _taken(self) -> None:
+        """The other end has taken everything."""
+        self._backlog = False
+        self._stalled(False)
+        if self._source_paused and self._source is not None:
+            self._source_paused = False
+            self._source.resumeProducing()
+
 
 @implementer(IPushProducer)
-class _Watched:
-    """A source on a transport that does its own backpressure: passes the word on, and tells the outlet's owner of stalls."""
+class _Valve:
+    """What a transport that does its own backpressure pauses and resumes: bytes wait in the outlet meanwhile."""
 
-    __slots__ = ("_outlet", "_source")
+    __slots__ = ("_outlet",)
 
-    def __init__(self, outlet: Outlet, source: Producer) -> None:
+    def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
-        self._source = source
 
     def pauseProducing(self) -> None:
-        self._outlet._stalled(True)
-        self._source.pauseProducing()
+        outlet = self._outlet
+        outlet._backlog = True
+        outlet._stalled(True)
+        outlet._pause_source()
 
     def resumeProducing(self) -> None:
-        self._outlet._stalled(False)
-        self._source.resumeProducing()
+        outlet = self._outlet
+        outlet._backlog = False
+        outlet.flush()
+        if not outlet._backlog:
+            outlet._taken()
 
     def stopProducing(self) -> None:
         """The connection is lost; its protocol hears of it by ``connectionLost``."""

@@ -72,8 +72,8 @@ class ClientBody:
         chunks, self._chunks = self._chunks, []
         for chunk in chunks:
             consumer.body_data(chunk)
-        if self._consumer is None:
-            return  # it has had enough already
+            if self._consumer is None:
+                return  # it has had enough already
         if self._error is not None:
             consumer.body_failed(self._error)
         elif self._ended:

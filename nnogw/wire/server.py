@@ -345,19 +345,15 @@ class GatewayChannel(Protocol):
             request.expects_continue = False
             if not request.begun and self._body is not None and not self._body.received:
                 self.outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.resume_body()
+        if self._body is not None:
+            self._wait(self._limits.body_timeout)
+            self._resume()
 
     def pause_body(self) -> None:
         """Stop reading the body."""
         if self._body is not None:
             self._wait_for_nothing()
             self._pause()
-
-    def resume_body(self) -> None:
-        """Go on reading the body."""
-        if self._body is not None:
-            self._wait(self._limits.body_timeout)
-            self._resume()
 
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written: go on to the next request, or close."""

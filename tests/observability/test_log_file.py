@@ -124,6 +124,13 @@ class Reopening(LogFileTestCase):
         self.tick()
         self.assertEqual((moved.read_bytes(), path.read_bytes()), (b"before\nbetween\n", b"after\n"))
 
+    def test_the_old_file_is_closed(self) -> None:
+        """A process that lives for years must not keep all of them."""
+        log = self.opened(self.path())
+        before = os.listdir("/dev/fd")
+        log.reopen()
+        self.assertEqual(len(os.listdir("/dev/fd")), len(before))
+
     def test_a_file_that_cannot_be_opened_again_leaves_the_old_one_in_use(self) -> None:
         """The ledger says so until it succeeds."""
         folder = self.path()
@@ -196,6 +203,17 @@ class Trouble(LogFileTestCase):
         self.tick()
         self.assertEqual(path.stat().st_size, (BATCH // len(LONG) + 1) * len(LONG))
 
+    def test_it_is_not_tried_again_with_every_line(self) -> None:
+        """Trouble must not make requests dear."""
+        log, path = self.on_full_disk()
+        tries: list[str] = []
+        self.patch(self.ledger, "begin", lambda state, subject, reason: tries.append(reason))
+        for _ in range(3 * BATCH // len(LONG)):
+            log.write(LONG)
+        self.assertEqual(len(tries), 1)
+        self.tick()
+        self.assertEqual(len(tries), 2)
+
     def test_lines_that_cannot_be_written_at_the_end_are_told(self) -> None:
         """They are lost with the process."""
         log, path = self.on_full_disk()
@@ -265,6 +283,7 @@ class Readers(LogFileTestCase):
             if reopens:
                 log.reopen()
             got += _read(reader, 5000)
+            self.assertEqual(self.ledger.current, {})
         while more := _read(reader, 100_000):
             got += more
             self.tick()
@@ -288,6 +307,19 @@ class Readers(LogFileTestCase):
             self.tick()
         self.assertEqual(got, 100 * len(LONG))
         self.assertEqual(self.ledger.current, {})
+
+    def test_each_stop_has_to_last_to_be_trouble(self) -> None:
+        """Two short ones do not add up."""
+        reader, writer = os.pipe()
+        self.as_standard_output(writer)
+        log = self.opened("-")
+        for _ in range(2):
+            for _ in range(100):
+                log.write(LONG)
+            self.tick(PATIENCE - 1)
+            self.assertEqual(self.ledger.current, {})
+            while _read(self.reader(reader), 100_000):
+                self.tick()
 
     def test_a_reader_that_costs_lines_is_trouble_at_once(self) -> None:
         """However much it reads."""

@@ -1,0 +1,110 @@
+"""The command line of ``twistd nnogw``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+from twisted.application.service import IServiceMaker, MultiService
+from twisted.internet.base import DelayedCall
+from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw import __version__, tap
+from nnogw.service import DemoService, GatewayService, Signals, StartError
+from nnogw.tap import Options, makeService, use_monotonic_clock
+
+
+class CommandLine(SynchronousTestCase):
+    """What a person types, and what is said to it."""
+
+    def setUp(self) -> None:
+        self.patch(tap.os, "environ", {"AUTH_API_KEY": "k"})
+        self.out, self.err = StringIO(), StringIO()
+        self.patch(sys, "stdout", self.out)
+        self.patch(sys, "stderr", self.err)
+
+    def parsed(self, *arguments: str) -> Options:
+        """Return the options that `arguments` make."""
+        options = Options()
+        options.parseOptions(arguments)
+        return options
+
+    def test_options_go_before_the_file(self) -> None:
+        """And listeners add up."""
+        path = Path(self.mktemp())
+        path.write_text('[server]\nlisten = ["tcp:1:interface=127.0.0.1"]\naccess_log = "x"\n')
+        listen = ["tcp:2:interface=127.0.0.1", "unix:/tmp/x.sock"]
+        server = self.parsed("--config", str(path), "--listen", listen[0], "-l", listen[1], "--admin", "")["settings"].server
+        self.assertEqual((list(server.listen), server.admin, server.access_log), (listen, "", "x"))
+
+    def test_the_version_is_told(self) -> None:
+        """Of the gateway, not of Twisted."""
+        end = self.assertRaises(SystemExit, self.parsed, "--version")
+        self.assertEqual((end.code, self.out.getvalue()), (0, f"nnogw {__version__}\n"))
+
+    def test_each_mistake_is_a_line_on_standard_error(self) -> None:
+        """And the exit status is 1."""
+        path = Path(self.mktemp())
+        path.write_text("[server]\nlisen = 1\n[limits]\nmax_body = -1\n")
+        end = self.assertRaises(SystemExit, self.parsed, "--config", str(path))
+        lines = self.err.getvalue().splitlines()
+        self.assertEqual((end.code, len(lines)), (1, 2))
+        self.assertTrue(all(line.startswith("nnogw: ") for line in lines), lines)
+
+    def test_an_unknown_option_is_a_usage_error(self) -> None:
+        """As everywhere in twistd."""
+        self.assertRaises(UsageError, self.parsed, "--lisen", "x")
+
+    def test_a_failed_start_is_one_line_and_a_bug_is_not(self) -> None:
+        """The traceback of a bug is what its finder needs."""
+        tap._one_line_for_operators(StartError, StartError("nnogw: cannot listen"), None)
+        self.assertEqual(self.err.getvalue(), "nnogw: cannot listen\n")
+        tap._one_line_for_operators(ValueError, ValueError("a bug"), None)
+        self.assertIn("ValueError: a bug", self.err.getvalue())
+
+
+class TheService(SynchronousTestCase):
+    """What the options become."""
+
+    def setUp(self) -> None:
+        self.patch(tap.os, "environ", {"AUTH_API_KEY": "k"})
+        self.patch(tap, "use_monotonic_clock", lambda reactor: None)
+        self.patch(sys, "excepthook", sys.excepthook)
+
+    def made(self, *arguments: str) -> MultiService:
+        """Return the service that `arguments` make."""
+        options = Options()
+        options.parseOptions(arguments)
+        service = makeService(options)
+        self.assertIsInstance(service, MultiService)
+        return service
+
+    def test_it_is_a_gateway_and_its_signals(self) -> None:
+        """Or a demo and its signals."""
+        self.assertEqual([type(part) for part in self.made("--admin", "")], [GatewayService, Signals])
+        self.assertEqual([type(part) for part in self.made("--demo")], [DemoService, Signals])
+
+    def test_twistd_knows_it(self) -> None:
+        """By the plugin."""
+        (maker,) = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "nnogw"]
+        self.assertEqual((maker.module, maker.options), ("nnogw.tap", Options))
+
+
+class TheClock(SynchronousTestCase):
+    """A reactor's time is nobody's to set back."""
+
+    def test_the_reactor_counts_on_the_monotonic_clock(self) -> None:
+        """What it was to call later, it still calls at the same moment."""
+        reactor = MemoryReactorClock()
+        reactor.rightNow = 1_700_000_000.0  # the wall's time
+        fired: list[str] = []
+        call: DelayedCall = reactor.callLater(10, fired.append, "x")
+        use_monotonic_clock(reactor)
+        self.assertIs(reactor.seconds, time.monotonic)
+        left = call.getTime() - time.monotonic()
+        self.assertTrue(9 < left <= 10.1, left)
