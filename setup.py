@@ -7,9 +7,9 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
-VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "nnogw" / "__init__.py").read_text())[1]
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "nnogw" / "__init__.py").read_text())[1]  # importing it would need Twisted
 
-TEST = ["build>=1.2", "coverage>=7.10", "hypothesis>=6.100", "setuptools>=77"]
+TEST = ["build>=1.2.1", "coverage>=7.10", "hypothesis>=6.100", "setuptools>=77"]
 LINT = ["mypy>=1.15", "ruff>=0.12"]
 DOCS = ["sphinx>=7.4"]
 NEWS = ["towncrier>=24.8"]
@@ -18,7 +18,7 @@ setup(
     name="nnogw",
     version=VERSION,
     description="The NNO Gateway: an event-driven API gateway on Twisted",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
@@ -28,19 +28,20 @@ setup(
     # Without this an editable install hides the plugin from the twistd script, even in the repository's root.
     package_dir={"": "."},
     package_data={"nnogw": ["py.typed"]},
+    # The lower bounds are those of requirements/oldest.txt, with which `tox -e mindeps` runs every test.
     install_requires=[
-        "attrs>=23.2",
-        "cattrs>=24.1",
+        "attrs>=23.2.0",
+        "cattrs>=24.1.0",
         "httptools>=0.6.4",
-        "orjson>=3.10",
-        "prometheus-client>=0.20",
-        "pyopenssl>=24.2",
-        "service-identity>=24.1",
-        'tomli>=2.0; python_version < "3.11"',
-        "treq>=24.9",
-        "twisted[tls]>=24.7",
+        "orjson>=3.10.0",
+        "prometheus-client>=0.20.0",
+        "pyopenssl>=24.2.1",
+        "service-identity>=24.1.0",
+        'tomli>=2.0.0; python_version < "3.11"',
+        "treq>=26.7.0",  # treq.cookies.IndexableCookieJar
+        "twisted[tls]>=25.5.0",  # Site(parsePOSTFormSubmission=False)
     ],
-    extras_require={"test": TEST, "lint": LINT, "docs": DOCS, "news": NEWS, "dev": [*TEST, *LINT, *DOCS, *NEWS]},
+    extras_require={"test": TEST, "lint": LINT, "docs": DOCS, "news": NEWS, "dev": [*TEST, *LINT, *DOCS, *NEWS, "tox>=4.20"]},
     classifiers=[
         "Development Status :: 5 - Production/Stable",
         "Framework :: Twisted",

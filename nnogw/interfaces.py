@@ -151,6 +151,9 @@ class Verdict:
 class IdentitySource(Protocol):
     """Says whom a credential belongs to, from the cache or from IAM."""
 
+    def remembered_session(self, token: bytes) -> Verdict | None:
+        """Return the good verdict on a session's token that is in memory, or None: whose the token is has to be found out."""
+
     def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
         """Judge a session's bearer token; fails with `AuthUnavailable` on an IAM outage."""
 

@@ -11,7 +11,10 @@ from twisted.trial.unittest import SkipTest
 #: Set by whoever knows that a program is missing, and will say so at the end (`tests.run` does).
 ALLOW_MISSING = "NNOGW_ALLOW_MISSING"
 
-_PACKAGES = {"curl": "curl", "nginx": "nginx-light"}
+#: The Debian package of each program.
+PACKAGES = {"curl": "curl", "nginx": "nginx-light"}
+
+_SBIN = "/usr/sbin:/usr/local/sbin:/sbin"  # where servers are; few users have it in their path
 
 
 def program(name: str) -> Path:
@@ -19,23 +22,23 @@ def program(name: str) -> Path:
 
     Raises:
         AssertionError: it is not installed.
-        SkipTest: it is not installed, and the run goes on without it.
+        SkipTest: it is not installed, and ``NNOGW_ALLOW_MISSING`` is ``1``.
     """
     found = find(name)
     if found is not None:
         return found
-    missing = f"{name} is not installed; on Debian: apt-get install {_PACKAGES[name]}"
-    if os.environ.get(ALLOW_MISSING):
+    missing = f"{name} is not installed; on Debian: apt-get install {PACKAGES[name]}"
+    if os.environ.get(ALLOW_MISSING) == "1":
         raise SkipTest(missing)
     raise AssertionError(missing)
 
 
 def find(name: str) -> Path | None:
-    """Return where the program `name` is, or None; servers are often in ``sbin``, which few have in their path."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    """Return where the program `name` is, or None."""
+    found = shutil.which(name) or shutil.which(name, path=_SBIN)
     return None if found is None else Path(found)
 
 
 def missing() -> list[str]:
     """Return the programs that are not installed."""
-    return [name for name in _PACKAGES if find(name) is None]
+    return [name for name in PACKAGES if find(name) is None]

@@ -47,8 +47,8 @@ def layer_of(module: str) -> int:
     return LAYERS[module]
 
 
-def imports(source: str) -> Iterator[str]:
-    """Yield the full name of everything that `source` imports, wherever it does; what is only for types does not count."""
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the full name of everything that `source` imports, wherever it does; what is only for types does not count."""
     tree = ast.parse(source)
     for_types = {
         inner
@@ -60,27 +60,39 @@ def imports(source: str) -> Iterator[str]:
         if node in for_types:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            origin = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
 
 
-def violations(module: str, source: str) -> list[str]:
-    """Return what `module` imports and must not, with the rule."""
+def violations(module: str, source: str, path: str = "<source>") -> list[str]:
+    """Return what `module` imports and must not: the place, the import, and the rule."""
     found = []
-    for name in imports(source):
-        if name.startswith(_REACTOR) and module != "tap":
-            found.append(f"{module} imports {name}: only tap knows the global reactor")
-        if not name.startswith("nnogw."):
-            continue
-        imported = name.removeprefix("nnogw.")
-        if module.startswith("middleware.") and imported.startswith("middleware."):
-            found.append(f"{module} imports {name}: middlewares do not know one another")
-        elif layer_of(imported) > layer_of(module):
-            found.append(f"{module} (layer {layer_of(module)}) imports {name} (layer {layer_of(imported)}): only lower layers may be known")
-        elif module.startswith("middleware.") and layer_of(imported) == 3:
-            found.append(f"{module} imports {name}: collaborators come in by the constructor")
+    for line, name in imports(source):
+        rule = broken_rule(module, name)
+        if rule:
+            found.append(f"{path}:{line} imports {name}: {rule}")
     return found
+
+
+def broken_rule(module: str, name: str) -> str:
+    """Return the rule that `module` breaks by importing `name`; empty if none."""
+    if name.startswith("."):
+        return "imports give the full name"
+    if name.startswith(_REACTOR):
+        return "" if module == "tap" else "only tap knows the global reactor"
+    if not name.startswith("nnogw."):
+        return ""
+    imported = name.removeprefix("nnogw.")
+    own, other = layer_of(module), layer_of(imported)
+    if own == other == LAYERS["middleware"]:
+        return "middlewares do not know one another"
+    if other > own:
+        return f"{module} is of layer {own}, this is of layer {other}, and only lower layers may be known"
+    if own == LAYERS["middleware"] and other > LAYERS["interfaces"]:
+        return "a middleware's collaborators come in by its constructor"
+    return ""
 
 
 class Layers(SynchronousTestCase):
@@ -92,8 +104,8 @@ class Layers(SynchronousTestCase):
         for path in sorted(PACKAGE.rglob("*.py")):
             module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
             self.assertTrue(not module or module.partition(".")[0] in LAYERS, f"{module} is in no layer")
-            found += violations(module, path.read_text())
-        self.assertEqual(found, [])
+            found += violations(module, path.read_text(encoding="utf-8"), path.relative_to(PACKAGE.parent).as_posix())
+        self.assertEqual(found, [], "\n".join(found))
 
     def test_a_violation_is_found(self) -> None:
         """Of each rule; types alone are none."""
@@ -104,11 +116,24 @@ class Layers(SynchronousTestCase):
             ("wire.pool", "def f():\n    import twisted.internet.reactor"),
             ("middleware.auth", "from nnogw.middleware.cors import Cors"),
             ("middleware.auth", "from nnogw.wire.server import GatewaySite"),
+            ("identity.iam", "import nnogw.middleware.auth"),
+            ("identity.iam", "from ..middleware import auth"),
         ):
             self.assertEqual(len(violations(module, source)), 1, source)
         for module, source in (
             ("tap", "from twisted.internet import reactor"),
             ("middleware.proxy", "from nnogw.wire.headers import via"),
+            ("middleware.proxy", "from nnogw.wire import headers"),
+            ("observability.state", "from nnogw import __version__"),
             ("exchange", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nnogw.interfaces import Body"),
         ):
             self.assertEqual(violations(module, source), [], source)
+
+    def test_it_says_where_and_why(self) -> None:
+        """In one line that can be acted upon."""
+        (line,) = violations("wire.pool", "import os\nfrom nnogw.pipeline import chain\n", "nnogw/wire/pool.py")
+        self.assertEqual(
+            line,
+            "nnogw/wire/pool.py:2 imports nnogw.pipeline.chain: "
+            "wire.pool is of layer 3, this is of layer 5, and only lower layers may be known",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +13,12 @@ from zipfile import ZipFile
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from nnogw import __version__
 from tests.integration.gateway_process import environment
 
 PROJECT = Path(__file__).resolve().parents[1]
 _BUILT_FROM = ("nnogw", "twisted", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+_TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
 class Wheel(SynchronousTestCase):
@@ -36,7 +38,7 @@ class Wheel(SynchronousTestCase):
         (self.wheel,) = (self.folder / "dist").iterdir()
 
     def run_python(self, *command: str) -> str:
-        """Run `command` in a folder of its own; returns its output."""
+        """Run `command` in a folder of its own, where nothing of the working tree can be found; returns its output."""
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -53,12 +55,11 @@ class Wheel(SynchronousTestCase):
         """An ``__init__.py`` there would overwrite Twisted's, and uninstalling would delete it. Tests stay at home."""
         with ZipFile(self.wheel) as wheel:
             names = set(wheel.namelist())
-        self.assertIn("twisted/plugins/nnogw_plugin.py", names)
         self.assertEqual([name for name in names if name.startswith("twisted/")], ["twisted/plugins/nnogw_plugin.py"])
         self.assertIn("nnogw/py.typed", names)
         modules = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "nnogw").rglob("*.py")}
         self.assertEqual(modules - names, set())
-        self.assertFalse([name for name in names if name.startswith(("tests/", "docs/"))])
+        self.assertEqual({name.partition("/")[0] for name in names}, {"nnogw", "twisted", f"nnogw-{__version__}.dist-info"})
 
     def test_installed_it_starts_in_another_folder(self) -> None:
         """With what is installed here as its dependencies."""
@@ -67,10 +68,24 @@ class Wheel(SynchronousTestCase):
         site = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)}))
         with ZipFile(self.wheel) as wheel:
             wheel.extractall(site)
-        (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + os.linesep)  # behind the wheel's own packages
+        # Behind the wheel's own packages; an editable nnogw there does not count, for its .pth file is not read.
+        (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
         python = str(place / "bin" / "python")
-        self.assertIn(str(site), self.run_python(python, "-c", "import nnogw; print(nnogw.__file__)"))
-        start = (python, "-c", "from twisted.scripts.twistd import run; run()", "nnogw")
-        for option in ("--config", "--listen", "--admin", "--demo"):
-            self.assertIn(option, self.run_python(*start, "--help"))
-        self.assertTrue(self.run_python(*start, "--version").startswith("nnogw "))
+        found = self.run_python(python, "-c", "import nnogw, twisted.plugins.nnogw_plugin as it; print(nnogw.__file__, it.__file__)")
+        self.assertEqual(found.split(), [str(site / "nnogw" / "__init__.py"), str(site / "twisted" / "plugins" / "nnogw_plugin.py")])
+        text = self.run_python(python, "-c", _TWISTD, "nnogw", "--help")
+        for option in ("--config", "--listen", "--admin", "--demo", "--version", "--help"):
+            self.assertIn(option, text)
+        self.assertEqual(self.run_python(python, "-c", _TWISTD, "nnogw", "--version"), f"nnogw {__version__}\n")
+
+
+class Dependencies(SynchronousTestCase):
+    """What setup.py asks for."""
+
+    def test_the_oldest_versions_allowed_are_the_ones_tested(self) -> None:
+        """Each lower bound stands in requirements/oldest.txt, and nothing else does."""
+        asked_for = (PROJECT / "setup.py").read_text(encoding="utf-8").partition("install_requires=[")[2].partition("\n    ],")[0]
+        allowed = {bound.replace(">=", "==") for bound in re.findall(r"""["']([\w\[\]-]+>=.*?)["'],""", asked_for)}
+        tested = (PROJECT / "requirements" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+        self.assertIn("attrs==23.2.0", allowed)
+        self.assertEqual({line for line in tested if not line.startswith("#")}, allowed)

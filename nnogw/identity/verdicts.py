@@ -114,6 +114,14 @@ class VerdictCache:
         """How many refusals are in memory."""
         return len(self._refused)
 
+    def remembered_session(self, token: bytes) -> Verdict | None:
+        """Return the good verdict on a session's token that is in memory and within its life, or None."""
+        entry = self._valid.get(_digest(self._session_digest, token))
+        if entry is None or self._clock.seconds() >= entry.fresh_until:
+            return None
+        self.hits += 1
+        return entry.verdict
+
     def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
         """Judge a session's bearer token; a Deferred only if IAM has to be asked.
 

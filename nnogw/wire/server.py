@@ -92,7 +92,6 @@ class GatewayChannel(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever is concerned that the client is gone."""
-        self._site.forget(self)
         self._deadline.close()
         self._receive = self._drain
         self._held = b""
@@ -102,6 +101,7 @@ class GatewayChannel(Protocol):
         body, self._body = self._body, None
         if body is not None:
             body.fail(ClientGone("the client has left"))
+        self._site.forget(self)  # at last: it may be what a drain waits for, and the request's books are closed then
 
     def hung_up(self) -> None:
         """The client has closed its end while the connection was not being read."""
@@ -369,8 +369,11 @@ class GatewayChannel(Protocol):
             self._wait(LINGER)
             self._resume()
 
-    def cut(self) -> None:
-        """Drop the connection without a word."""
+    def cut(self, by: str = "client") -> None:
+        """Drop the connection without a word; `by` says who ended the request under way, if there is one."""
+        request, self._current = self._current, None
+        if request is not None:
+            request.lost(by)
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -521,5 +524,5 @@ class GatewaySite(ServerFactory):
         """Drop the connections that are left; returns how many there were."""
         left = list(self.channels)
         for channel in left:
-            channel.cut()
+            channel.cut("timeout:drain")
         return len(left)

@@ -87,6 +87,20 @@ class LifeTests(VerdictCacheTestCase):
         self.assertNotKept()
         self.assertEqual(self.judge.asked, [("session", b"token")] * 2)
 
+    def test_what_is_remembered_of_a_session_is_told_without_a_question(self) -> None:
+        """While it is fresh, and only if it is good: neither a refusal nor an API key's verdict counts."""
+        self.assertIsNone(self.cache.remembered_session(b"token"))
+        self.learn(ADA)
+        self.learn(None, b"refused")
+        self.learn(BOB, b"key", "apikey")
+        self.assertEqual(self.cache.remembered_session(b"token"), Verdict(ADA, "hit"))
+        self.assertEqual(self.cache.hits, 1)
+        for token in (b"refused", b"key"):
+            self.assertIsNone(self.cache.remembered_session(token))
+        self.clock.advance(60)
+        self.assertIsNone(self.cache.remembered_session(b"token"))
+        self.assertEqual(len(self.judge.answers), 3)
+
     def test_a_refusal_lives_for_its_own_ttl(self) -> None:
         self.learn(None)
         self.clock.advance(9.9)

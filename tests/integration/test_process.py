@@ -141,6 +141,8 @@ class Draining(TestCase):
         self.assertEqual(await client.until_closed(), b"")
         self.assertEqual(await platform.gateway.ended(), 0)
         self.assertIn("cut 1 connection", platform.gateway.output)
+        (line,) = [line for line in platform.gateway.request_log if line["path"] == "/api/v1/billing/slow"]
+        self.assertEqual((line["status"], line["end"]), (499, "timeout:drain"))
 
     async def test_health_says_draining_for_the_lame_duck_time(self) -> None:
         """While everything is still served; a second TERM ends it at once."""

@@ -23,7 +23,12 @@ class Identities:
     def __init__(self, verdict: Verdict | Deferred[Verdict]) -> None:
         self.verdict = verdict
         self.asked: list[tuple[str, bytes]] = []
+        self.remembered: dict[bytes, Verdict] = {}
         self.forgotten: list[tuple[str, bytes]] = []
+
+    def remembered_session(self, token: bytes) -> Verdict | None:
+        """Return what a test has put there."""
+        return self.remembered.get(token)
 
     def session(self, token: bytes, request: Exchange) -> Verdict | Deferred[Verdict]:
         """Judge a session."""
@@ -76,6 +81,13 @@ class AuthTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(self.auth()(request, Further(_OK))), _OK)
         self.assertEqual(self.identities.asked, [("session", b"token-1")])
         self.assertEqual((request.auth, request.identity, request.cache), ("session", _ADA, "miss"))
+
+    def test_a_session_that_is_remembered_is_let_in_at_once(self) -> None:
+        """Nobody is asked, and it has been compared with the service keys before it was judged."""
+        self.identities.remembered[b"t"] = Verdict(_ADA, "hit")
+        request = bearing(b"t")
+        self.assertIs(self.successResultOf(self.auth()(request, Further(_OK))), _OK)
+        self.assertEqual((request.identity, request.cache, self.identities.asked), (_ADA, "hit", []))
 
     def test_an_api_key_is_judged_where_no_authorization_came(self) -> None:
         """Beside one it does not count."""

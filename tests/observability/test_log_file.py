@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import resource
@@ -205,7 +206,7 @@ class Trouble(LogFileTestCase):
 
     def test_it_is_not_tried_again_with_every_line(self) -> None:
         """Trouble must not make requests dear."""
-        log, path = self.on_full_disk()
+        log, _ = self.on_full_disk()
         tries: list[str] = []
         self.patch(self.ledger, "begin", lambda state, subject, reason: tries.append(reason))
         for _ in range(3 * BATCH // len(LONG)):
@@ -274,7 +275,7 @@ class Readers(LogFileTestCase):
         self.assertTrue(os.get_blocking(1))
 
     def reads_slowly(self, log: LogFile, reader: int, *, reopens: bool, line_end: bytes = b"\n") -> None:
-        """Write far more than a pipe takes, and read it bit by bit; nobody is told of so short a trouble."""
+        """Write far more than a pipe takes, and read it bit by bit for longer than a stop may last: as long as it reads, all is well."""
         for number in range(3000):
             log.write(b"%04d" % number * 16 + b"\n")
         got = b""
@@ -282,7 +283,7 @@ class Readers(LogFileTestCase):
             self.tick()
             if reopens:
                 log.reopen()
-            got += _read(reader, 5000)
+            got += _read(reader, 1500)
             self.assertEqual(self.ledger.current, {})
         while more := _read(reader, 100_000):
             got += more
@@ -309,13 +310,15 @@ class Readers(LogFileTestCase):
         self.assertEqual(self.ledger.current, {})
 
     def test_each_stop_has_to_last_to_be_trouble(self) -> None:
-        """Two short ones do not add up."""
+        """One that was over does not count towards the next."""
         reader, writer = os.pipe()
+        capacity = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
         self.as_standard_output(writer)
         log = self.opened("-")
         for _ in range(2):
-            for _ in range(100):
-                log.write(LONG)
+            log.write(b"x" * (capacity - 1) + b"\n")
+            self.tick()
+            log.write(LINE)
             self.tick(PATIENCE - 1)
             self.assertEqual(self.ledger.current, {})
             while _read(self.reader(reader), 100_000):

@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "HTTP/2.0": (b"GET /x HTTP/2.0\r\n" + _HEAD + b"\r\n", 400, "request line"),
     "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed"),
     "a protocol that is not HTTP": (b"DESCRIBE /x RTSP/1.0\r\n" + _HEAD + b"\r\n", 400, "request line"),
-    "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)), 400, "malformed"),
+    "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)), 400, ""),
     "an unknown method": (b"BREW /x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400, "malformed"),
     "a method in lower case": (b"get /x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400, "malformed"),
     "a chunked body in HTTP/1.0": (b"POST /x HTTP/1.0\r\n" + _CHUNKED + b"\r\n0\r\n\r\n", 400, "HTTP/1.0"),

@@ -1,0 +1,135 @@
+"""Draining: no request is lost, and no connection is kept."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw.settings import LimitSettings
+from nnogw.wire.server import GatewaySite
+from tests.doubles import Collected
+from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
+
+
+class Draining(SynchronousTestCase):
+    """`GatewaySite.drain`."""
+
+    def setUp(self) -> None:
+        self.root = Root(wait)
+        self.site = GatewaySite(self.root, Clock(), LimitSettings())
+        self.drained: list[bool] = []
+
+    def connect(self) -> ClientConnection:
+        """Return another connection."""
+        return ClientConnection(site=self.site)
+
+    def drain(self) -> None:
+        """Begin."""
+        self.site.drain(lambda: self.drained.append(True))
+
+    def test_without_connections_it_is_over_at_once(self) -> None:
+        """There is nothing to wait for."""
+        self.drain()
+        self.assertEqual(self.drained, [True])
+
+    def test_idle_connections_are_closed(self) -> None:
+        """New ones and those that have been used."""
+        new, used = self.connect(), self.connect().send(GET)
+        answer(self.root.requests[0])
+        self.drain()
+        self.assertEqual((new.closed, used.closed), (True, True))
+        new.turn()
+        self.assertEqual((new.lost, used.lost), (True, True))
+        self.assertEqual(self.drained, [True])
+
+    def test_a_request_under_way_is_answered_and_its_connection_closed(self) -> None:
+        """The client is told so; only then it is over."""
+        client = self.connect().send(GET)
+        self.drain()
+        self.assertFalse(client.closed)
+        answer(self.root.requests[0])
+        self.assertEqual(client.statuses, [200])
+        self.assertIn(b"Connection: close", client.received)
+        self.assertTrue(client.lost)
+        self.assertEqual(self.drained, [True])
+
+    def test_a_request_whose_head_is_coming_is_answered(self) -> None:
+        """Its first bytes were accepted."""
+        client = self.connect().send(GET[:10])
+        self.drain()
+        self.assertFalse(client.closed)
+        client.send(GET[10:])
+        answer(self.root.requests[0])
+        self.assertEqual(client.statuses, [200])
+        self.assertTrue(client.lost)
+
+    def test_an_answer_that_has_begun_is_finished_and_its_connection_closed(self) -> None:
+        """Although its head promised to keep it."""
+        client = self.connect().send(GET)
+        request = self.root.requests[0]
+        request.begin(200, None, [])
+        self.drain()
+        request.write(b"the rest")
+        request.finish()
+        self.assertIn(b"the rest", client.received)
+        self.assertTrue(client.lost)
+
+    def test_a_request_that_was_held_behind_another_is_answered(self) -> None:
+        """It was accepted under the promise of a connection that is kept; the one behind it was not."""
+        client = self.connect().send(GET + GET + GET)
+        self.root.requests[0].begin(200, None, [])
+        self.drain()
+        self.root.requests[0].finish()
+        answer(self.root.requests[1])
+        self.assertEqual(client.statuses, [200, 200])
+        self.assertEqual(len(self.root.requests), 2)
+        self.assertTrue(client.lost)
+
+    def test_a_body_that_is_being_drained_comes_to_its_end(self) -> None:
+        """Then the connection is closed in order."""
+        client = self.connect().send(post(10))
+        answer(self.root.requests[0])
+        self.drain()
+        self.assertFalse(client.closed)
+        client.send(b"a" * 10)
+        self.assertTrue(client.closed)
+        self.assertFalse(client.transport.aborted)
+
+    def test_a_connection_that_came_late_is_closed_after_one_request(self) -> None:
+        """It was accepted before the listener closed."""
+        self.drain()
+        client = self.connect().send(GET)
+        answer(self.root.requests[0])
+        self.assertIn(b"Connection: close", client.received)
+        self.assertTrue(client.lost)
+
+    def test_a_connection_is_not_closed_twice(self) -> None:
+        """Draining again changes nothing."""
+        client = ClientConnection(site=self.site, lingers=True).send(GET)
+        self.drain()
+        answer(self.root.requests[0])
+        self.drain()
+        self.assertEqual(client.statuses, [200])
+        self.assertEqual(self.drained, [])
+
+    def test_what_is_left_can_be_cut(self) -> None:
+        """Its requests end as cut short."""
+        client = self.connect().send(GET)
+        self.drain()
+        self.assertEqual(self.site.cut(), 1)
+        client.turn()
+        self.assertTrue(client.transport.aborted)
+        self.assertEqual(self.root.ends, ["client"])
+        self.assertEqual(self.drained, [True])
+        self.assertEqual(self.site.cut(), 0)
+
+    def test_a_connection_that_drains_with_an_upload_answers_it(self) -> None:
+        """The body goes on flowing."""
+        client = self.connect().send(post(4))
+        consumer = Collected()
+        self.root.requests[0].body.stream(consumer)
+        self.drain()
+        client.send(b"body")
+        self.assertTrue(consumer.ended)
+        answer(self.root.requests[0])
+        self.assertEqual(client.statuses, [200])
