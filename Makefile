@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
@@ -42,7 +42,7 @@ packaging: $(VENV)/test
 	@rm -rf build/packaging
 	$(BIN)/python -m build --outdir build/packaging .
 	$(BIN)/python -m venv build/packaging/venv
-	build/packaging/venv/bin/python -m pip install --quiet --disable-pip-version-check build/packaging/*.whl
+	build/packaging/venv/bin/python -m pip install -qq --disable-pip-version-check build/packaging/*.whl
 	cd build/packaging && venv/bin/python -m pip check && venv/bin/twistd nnogw --help && venv/bin/twistd nnogw --version
 
 clean:

@@ -18,9 +18,8 @@ def pieces(segment: bytes) -> Iterator[tuple[bytes, int]]:
     found = segment.find(b"\n\r\n")
     while found >= 0:
         end = found + 3
-        if end > start:
-            yield segment[start:end], end
-            start = end
+        yield segment[start:end], end
+        start = end
         found = segment.find(b"\n\r\n", found + 2)
     if start < len(segment):
         yield segment[start:], len(segment)

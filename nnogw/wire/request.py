@@ -84,7 +84,7 @@ class ClientBody:
     def pauseProducing(self) -> None:
         """Stop reading from the client."""
         self._paused = True
-        if not self._ended:
+        if self._consumer is not None and not self._ended:
             self._channel.pause_body()
 
     def resumeProducing(self) -> None:
@@ -117,8 +117,6 @@ class ClientBody:
 
     def fail(self, error: Exception) -> None:
         """Note that no more will come, and why."""
-        if self._ended or self._error is not None:
-            return
         self._error = error
         if self._consumer is not None:
             self._consumer.body_failed(error)

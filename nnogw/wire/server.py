@@ -93,14 +93,7 @@ class GatewayChannel(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever is concerned that the client is gone."""
         self._deadline.close()
-        self._receive = self._drain
-        self._held = b""
-        request, self._current = self._current, None
-        if request is not None:
-            request.lost("client")
-        body, self._body = self._body, None
-        if body is not None:
-            body.fail(ClientGone("the client has left"))
+        self._let_go("client")
         self._site.forget(self)  # at last: it may be what a drain waits for, and the request's books are closed then
 
     def hung_up(self) -> None:
@@ -149,7 +142,7 @@ class GatewayChannel(Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._parser = None  # it would take nothing more
+            pass  # the head was whole, and the parser is ready for the next: what to make of an upgrade, `_start` says
         except httptools.HttpParserError as error:
             reason = "a line that does not end with CR LF" if BARE_LINE_END.search(self._head) else f"malformed HTTP: {error}"
             return BadRequest(reason=reason)
@@ -225,28 +218,30 @@ class GatewayChannel(Protocol):
         return rest
 
     def _receive_chunked(self, data: bytes) -> bytes:
-        end = 0
+        taken = 0
         try:
             for piece, end in pieces(data):
                 self._parser.feed_data(piece)
+                taken = end
                 if self._message_complete:
                     break
         except httptools.HttpParserError as error:
             self._break_body(BadRequest(reason=f"malformed chunked body: {error}"))
             return b""
-        self._wire_bytes += end
+        self._wire_bytes += taken
         came, self._chunk_data = self._chunk_data, []
         whole = self._message_complete
-        error = self._over_body_limit(sum(map(len, came)))
-        if error is not None:
-            self._break_body(error)
+        refusal = self._over_body_limit(sum(map(len, came)))
+        if refusal is not None:
+            self._break_body(refusal)
         elif (not came or self._body_data(came[0] if len(came) == 1 else b"".join(came), more=not whole)) and whole:
             self._body_came()
-        return data[end:]
+        return data[taken:]
 
     def _over_body_limit(self, size: int) -> GatewayError | None:
         """Return the refusal of a chunked body of which `size` bytes more have come, or None."""
-        received = size + (self._body.received if self._body is not None else 0)
+        assert self._body is not None
+        received = self._body.received + size
         if received > self._limits.max_body:
             return PayloadTooLarge(reason=f"body over {self._limits.max_body} bytes", details={"maxBytes": self._limits.max_body})
         if self._wire_bytes > CHUNK_OVERHEAD + CHUNK_RATIO * received:
@@ -256,8 +251,7 @@ class GatewayChannel(Protocol):
     def _body_data(self, data: bytes, *, more: bool) -> bool:
         """Pass on some of the body, behind which `more` is to come; returns whether the connection still takes it."""
         body = self._body
-        if body is None:
-            return False
+        assert body is not None
         if body.flows:
             if not body.unwanted:
                 self._wait(self._limits.body_timeout)
@@ -273,8 +267,8 @@ class GatewayChannel(Protocol):
             self._next()
             return
         self._receive = self._hold
-        if body is not None:
-            body.end()
+        assert body is not None
+        body.end()
 
     def _break_body(self, error: Exception) -> None:
         body, self._body = self._body, None
@@ -284,7 +278,8 @@ class GatewayChannel(Protocol):
         self._wait_for_nothing()
         if self._current is None:
             self.cut()
-        elif body is not None:
+        else:
+            assert body is not None
             body.fail(error)
 
     def _hold(self, data: bytes) -> bytes:
@@ -371,11 +366,19 @@ class GatewayChannel(Protocol):
 
     def cut(self, by: str = "client") -> None:
         """Drop the connection without a word; `by` says who ended the request under way, if there is one."""
+        self._let_go(by)
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def _let_go(self, by: str) -> None:
+        self._receive = self._drain
+        self._held = b""
         request, self._current = self._current, None
         if request is not None:
             request.lost(by)
-        transport: Any = self.transport
-        transport.abortConnection()
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail(ClientGone("the client's connection is gone"))
 
     def retire(self) -> None:
         """Close as soon as no request is under way: the listener is draining."""
@@ -453,9 +456,7 @@ class GatewayChannel(Protocol):
 
     def _expired(self) -> None:
         if self._lingering or self._stalled:
-            if self._current is not None:
-                self._current.lost("timeout:send")
-            self.cut()
+            self.cut("timeout:send")
         elif self._body is not None:
             self._break_body(RequestTimeout(reason="the body stopped coming", end="timeout:body"))
         elif self._head:

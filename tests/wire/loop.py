@@ -64,14 +64,15 @@ class Client:
     """
 
     def __init__(self, test: SynchronousTestCase, loop: Loop, factory: Any) -> None:
-        port = loop.listenTCP(0, factory, interface="127.0.0.1")
+        port: Any = loop.listenTCP(0, factory, interface="127.0.0.1")
+        port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)  # its connections have it from there: they are full soon
         self.loop = loop
         self.received = b""
         self.ended = False
         self.reset = False
         self.socket = socket.socket()
         test.addCleanup(self.socket.close)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that a slow reader is one soon
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         self.socket.connect(("127.0.0.1", port.getHost().port))
         self.socket.setblocking(False)
         loop.until(lambda: factory.channels, "the connection")
@@ -95,7 +96,7 @@ class Client:
         while len(self.received) - start < most and not self.ended and not self.reset:
             try:
                 data = self.socket.recv(min(65536, most))
-            except BlockingIOError:
+            except BlockingIOError:  # noqa: PERF203  how a socket says that there is nothing
                 break
             except ConnectionResetError:
                 self.reset = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,4 +79,4 @@ class Pieces(SynchronousTestCase):
         stream = message + behind
         cuts = sorted(data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=6)))
         ends = [0, *cuts, len(stream)]
-        self.assertEqual(consumed([stream[a:b] for a, b in zip(ends, ends[1:], strict=False)]), len(message))
+        self.assertEqual(consumed([stream[a:b] for a, b in pairwise(ends)]), len(message))

@@ -55,7 +55,12 @@ class Limits(SynchronousTestCase):
 
     def test_what_is_over_a_limit_does_not(self) -> None:
         """Each has its status; the target's comes first, for it is part of the head."""
-        for size, target, fields, expected in ((1001, b"/", 0, 431), (0, b"/", 4, 431), (0, b"/" * 101, 0, 414), (2000, b"/" * 101, 9, 414)):
+        for size, target, fields, expected in (
+            (1001, b"/", 0, 431),
+            (0, b"/", 4, 431),
+            (0, b"/" * 101, 0, 414),
+            (2000, b"/" * 101, 9, 414),
+        ):
             refusal = over_limit(size, target, HeaderFields([HOST] * fields), LIMITS)
             self.assertEqual(refusal.status, expected)
 
@@ -70,12 +75,38 @@ class Refusals(SynchronousTestCase):
 
     def test_hosts_that_are_right(self) -> None:
         """Names and addresses, with ports or without."""
-        for host in (b"a", b"a.example", b"A-b_c.example:8080", b"192.0.2.1:80", b"[::1]", b"[2001:db8::1]:80", b"a:", b"xn--bcher-kva", b"a%20b"):
+        for host in (
+            b"a",
+            b"a.example",
+            b"A-b_c.example:8080",
+            b"192.0.2.1:80",
+            b"[::1]",
+            b"[2001:db8::1]:80",
+            b"a:",
+            b"xn--bcher-kva",
+            b"a%20b",
+        ):
             self.assertIsNone(status((b"Host", host)), host)
 
     def test_hosts_that_are_wrong(self) -> None:
         """They would be read differently by different servers."""
-        for host in (b"", b"a b", b"a/b", b"a@b", b"a:b", b"a:1:2", b"::1", b"[::1", b"[a]x", b"a\x80", b'a"', b"a?", b"a#", b"a\\b", b":80"):
+        for host in (
+            b"",
+            b"a b",
+            b"a/b",
+            b"a@b",
+            b"a:b",
+            b"a:1:2",
+            b"::1",
+            b"[::1",
+            b"[a]x",
+            b"a\x80",
+            b'a"',
+            b"a?",
+            b"a#",
+            b"a\\b",
+            b":80",
+        ):
             self.assertEqual(status((b"Host", host)), 400, host)
 
     def test_two_hosts_are_refused(self) -> None:
@@ -97,7 +128,7 @@ class Refusals(SynchronousTestCase):
         self.assertEqual(status(HOST, (coding, b"chunked"), (coding, b"chunked")), 501)
 
     def test_a_body_with_an_upgrade_is_refused(self) -> None:
-        """llhttp does not frame it; without a body, and where nothing is upgraded, it is an ordinary request."""
+        """Llhttp does not frame it; without a body, and where nothing is upgraded, it is an ordinary request."""
         length = (b"Content-Length", b"4")
         self.assertEqual(status(HOST, length, upgrade=True), 400)
         self.assertEqual(status(HOST, (b"Transfer-Encoding", b"chunked"), upgrade=True), 400)

@@ -111,11 +111,12 @@ class Streaming(SynchronousTestCase):
 
     def test_a_consumer_that_stops_while_it_gets_what_had_come_gets_no_more(self) -> None:
         """Neither data nor an end."""
-        client, request = started(post(8) + b"body")
-        consumer = _Reluctant(request.body.stopProducing)
-        request.body.stream(consumer)
-        client.send(b"rest")
-        self.assertEqual((consumer.data, consumer.ended), (b"body", False))
+        for length in (8, 4):
+            client, request = started(post(length) + b"body")
+            consumer = _Reluctant(request.body.stopProducing)
+            request.body.stream(consumer)
+            client.send(b"rest"[: length - 4])
+            self.assertEqual((consumer.data, consumer.ended), (b"body", False))
 
     def test_a_body_that_is_whole_can_neither_be_paused_nor_resumed(self) -> None:
         """The next request is not its business."""
@@ -128,7 +129,7 @@ class Streaming(SynchronousTestCase):
 
     def test_a_body_that_failed_before_anybody_took_it_fails_then(self) -> None:
         """With what went wrong."""
-        client, request = started(POST_CHUNKED + b"nonsense\r\n")
+        _, request = started(POST_CHUNKED + b"nonsense\r\n")
         consumer = Collected()
         request.body.stream(consumer)
         self.assertEqual(consumer.error.status, 400)
@@ -247,8 +248,22 @@ class EarlyAnswers(SynchronousTestCase):
         answer(request)
         self.assertNotIn(b"Connection: close", client.received)
         self.assertFalse(client.paused)
-        client.send(GET + b"HEAD /next HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        client.send(GET[:10])
+        self.assertFalse(client.paused)
+        client.send(GET[10:] + b"HEAD /next HTTP/1.1\r\nHost: gateway\r\n\r\n")
         self.assertEqual([request.method for request in client.root.requests], [b"POST", b"HEAD"])
+
+    def test_a_rest_that_is_drained_goes_to_nobody(self) -> None:
+        """Whoever took the body neither gets it nor slows it any more."""
+        client, request = started(post(8))
+        consumer = Collected()
+        request.body.stream(consumer)
+        client.send(b"body")
+        answer(request)
+        request.body.pauseProducing()
+        client.send(b"rest" + GET)
+        self.assertEqual((consumer.data, consumer.ended), (b"body", False))
+        self.assertEqual(len(client.root.requests), 2)
 
     def test_a_large_rest_closes_the_connection(self) -> None:
         """What comes is thrown away up to a bound, then left on the socket."""
@@ -291,6 +306,18 @@ class EarlyAnswers(SynchronousTestCase):
         self.assertEqual(len(client.root.requests), 1)
         self.assertTrue(client.closed)
 
+    def test_a_body_that_broke_off_has_no_say_any_more(self) -> None:
+        """Whoever took it cannot keep the connection."""
+        client, request = started(POST_CHUNKED)
+        request.body.stream(Collected())
+        client.send(b"nonsense\r\n")
+        answer(request)
+        request.body.pauseProducing()
+        self.assertFalse(client.paused)
+        request.body.resumeProducing()
+        client.advance(LINGER + 0.1)
+        self.assertTrue(client.transport.aborted)
+
     def test_an_answer_at_the_last_byte_of_the_body_ends_in_order(self) -> None:
         """From within its consumer; the next request is read where the connection is kept, and only there."""
         for head, body, requests in (
@@ -304,6 +331,16 @@ class EarlyAnswers(SynchronousTestCase):
             client.send(body + GET)
             self.assertEqual(len(client.root.requests), requests, head)
             self.assertEqual(client.closed, requests == 1, head)
+
+    def test_a_connection_that_is_cut_from_within_a_body_reads_no_further(self) -> None:
+        """What stands in the same segment is no request any more."""
+        for head, body in ((post(4), b"body"), (POST_CHUNKED, chunk(b"body") + b"0\r\n\r\n")):
+            client, request = started(head)
+            request.body.stream(_Reluctant(lambda request=request: request.abort("upstream")))
+            client.send(body + GET)
+            client.turn()
+            self.assertEqual((len(client.root.requests), client.root.ends), (1, ["upstream"]))
+            self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_a_body_that_nobody_wants_any_more_is_thrown_away(self) -> None:
         """The answer still follows, and the connection is kept when all of it has come."""

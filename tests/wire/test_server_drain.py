@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
-from nnogw.wire.server import GatewaySite
+from nnogw.wire.server import LINGER, GatewaySite
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
 
@@ -112,6 +112,15 @@ class Draining(SynchronousTestCase):
         self.assertEqual(client.statuses, [200])
         self.assertEqual(self.drained, [])
 
+    def test_a_connection_that_is_being_closed_gets_no_more_time(self) -> None:
+        """It had been idle for too long."""
+        client = ClientConnection(site=self.site, lingers=True)
+        client.advance(11)
+        client.advance(LINGER - 2)
+        self.drain()
+        client.advance(2.1)
+        self.assertTrue(client.transport.aborted)
+
     def test_what_is_left_can_be_cut(self) -> None:
         """Its requests end as cut short."""
         client = self.connect().send(GET)
@@ -119,7 +128,7 @@ class Draining(SynchronousTestCase):
         self.assertEqual(self.site.cut(), 1)
         client.turn()
         self.assertTrue(client.transport.aborted)
-        self.assertEqual(self.root.ends, ["client"])
+        self.assertEqual(self.root.ends, ["timeout:drain"])
         self.assertEqual(self.drained, [True])
         self.assertEqual(self.site.cut(), 0)
 

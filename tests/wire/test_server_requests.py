@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.interfaces import ISSLTransport
@@ -36,7 +38,9 @@ def conversation(segments: list[bytes]) -> list[object]:
         body = Collected()
 
         def whole() -> None:
-            heard.append((request.method, request.target, request.fields.raw, request.http10, request.keep_alive, body.data, request.refusal))
+            heard.append(
+                (request.method, request.target, request.fields.raw, request.http10, request.keep_alive, body.data, request.refusal)
+            )
             answer(request)
 
         if request.body is None:
@@ -92,7 +96,7 @@ class Delivery(SynchronousTestCase):
     def test_any_segments_are_the_same(self, cuts: set[int]) -> None:
         """As one."""
         ends = [0, *sorted(cuts), len(CONVERSATION)]
-        self.assertEqual(conversation([CONVERSATION[a:b] for a, b in zip(ends, ends[1:], strict=False)]), WHOLE)
+        self.assertEqual(conversation([CONVERSATION[a:b] for a, b in pairwise(ends)]), WHOLE)
 
 
 class Handover(SynchronousTestCase):

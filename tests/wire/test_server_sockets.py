@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.doubles import Collected, ScriptedBody
 from tests.wire.client_connection import GET, Root, answer, post, wait
 from tests.wire.loop import Client, Loop
 
-LARGE = bytes(range(256)) * 32 * 1024  # 8 MiB: more than any socket's buffers
+LARGE = bytes(range(256)) * 4096  # 1 MiB: far more than the sockets' buffers hold
 LIMITS = LimitSettings(send_timeout=180)
 
 
@@ -201,6 +202,14 @@ class HangingUp(_Sockets):
             self.root.requests[0].body.stream(consumer)
             self.assertIsNotNone(consumer.error)
 
+    def test_a_connection_that_is_cut_is_watched_no_more(self) -> None:
+        """Its descriptor may be another connection's soon."""
+        client = self.connect(wait)
+        client.send(post(1_000_000) + b"a" * 100_000)
+        self.assertEqual(self.site.cut(), 1)
+        self.loop.until(lambda: not self.site.connections, "the end")
+        self.assertNotIn(self.site.hangups, self.loop.getReaders())
+
     def test_while_further_requests_are_held(self) -> None:
         """They are not begun."""
         client = self.connect(wait)
@@ -270,7 +279,8 @@ class Tls(_Sockets):
         self.root = Root(respond)
         self.site = GatewaySite(self.root, self.loop, LIMITS)
         server = TLSMemoryBIOFactory(certificate(), False, self.site, clock=self.loop)  # listenSSL would take the global reactor's clock
-        port = self.loop.listenTCP(0, server, interface="127.0.0.1")
+        port: Any = self.loop.listenTCP(0, server, interface="127.0.0.1")
+        port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         client = _TlsClient()
         factory = TLSMemoryBIOFactory(CertificateOptions(), True, ClientFactory.forProtocol(lambda: client), clock=self.loop)
         self.loop.connectTCP("127.0.0.1", port.getHost().port, factory)
