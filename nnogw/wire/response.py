@@ -22,7 +22,7 @@ class UpstreamBody:
         length: bytes as announced by Content-Length; None for a chunked body or one that ends with the connection.
     """
 
-    __slots__ = ("_chunks", "_connection", "_consumer", "_error", "complete", "length")
+    __slots__ = ("_chunks", "_connection", "_consumer", "_error", "_paused", "complete", "length")
 
     def __init__(self, connection: Producer, length: int | None) -> None:
         self.length = length
@@ -30,6 +30,7 @@ class UpstreamBody:
         self._connection: Producer | None = connection
         self._consumer: BodyConsumer | None = None
         self._chunks: list[bytes] = []  # what came before the consumer: at most one segment
+        self._paused = False  # by the consumer
         self._error: Exception | None = None
 
     @property
@@ -50,20 +51,24 @@ class UpstreamBody:
         chunks, self._chunks = self._chunks, []
         for chunk in chunks:
             consumer.body_data(chunk)
+            if self._consumer is None:
+                return  # it has had enough already
         if self._error is not None:
             consumer.body_failed(self._error)
         elif self.complete:
             consumer.body_ended()
-        else:
+        elif not self._paused:
             self.resumeProducing()
 
     def pauseProducing(self) -> None:
         """Stop reading from the upstream."""
+        self._paused = True
         if self._connection is not None:
             self._connection.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Go on reading from the upstream."""
+        self._paused = False
         if self._connection is not None:
             self._connection.resumeProducing()
 
