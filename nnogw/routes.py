@@ -42,7 +42,7 @@ class Route:
 
 
 class Target(NamedTuple):
-    """What a request target means. (A tuple: made for every request, at a third of what a frozen attrs class costs.)
+    """What a request target means: a tuple, which costs a third of a frozen attrs class to make for every request.
 
     Attributes:
         path: the canonical path, without the query.

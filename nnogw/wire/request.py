@@ -118,8 +118,9 @@ class ClientBody:
     def fail(self, error: Exception) -> None:
         """Note that no more will come, and why."""
         self._error = error
-        if self._consumer is not None:
-            self._consumer.body_failed(error)
+        consumer, self._consumer = self._consumer, None  # `stream` may be what it was called from
+        if consumer is not None:
+            consumer.body_failed(error)
 
 
 class GatewayRequest:

@@ -144,6 +144,19 @@ class Streaming(SynchronousTestCase):
         client.leave()
         self.assertIs(consumer.error, first)
 
+    def test_a_consumer_that_aborts_while_it_gets_what_had_come_is_told_once(self) -> None:
+        """Not by the cut, and again by the stream that it was called from."""
+        client = ClientConnection(Root(wait)).send(post(100) + b"some")
+        (request,) = client.root.requests
+        failures: list[Exception] = []
+        consumer = Collected()
+        consumer.body_data = lambda data: request.abort("gateway")
+        consumer.body_failed = failures.append
+        request.body.stream(consumer)
+        client.turn()
+        self.assertEqual(len(failures), 1)
+        self.assertEqual(client.root.ends, ["gateway"])
+
 
 class Limits(SynchronousTestCase):
     """``limits.max_body``."""
