@@ -79,7 +79,7 @@ class UpstreamConnection(TwistedProtocol):
     def __init__(self, owner: Owner, *, tls: bool) -> None:
         self._owner = owner
         self._tls = tls
-        self.ready: Deferred[UpstreamConnection] | None = Deferred(lambda _: self._abort())
+        self.ready: Deferred[UpstreamConnection] | None = Deferred(self._not_waited_for)
         self._used = False  # has carried a request before
         self._request: UpstreamRequest | None = None
         self._sending = False  # the request's body is not through
@@ -111,6 +111,11 @@ class UpstreamConnection(TwistedProtocol):
     def handshakeCompleted(self) -> None:
         """TLS is established, and the upstream is who it should be."""
         self._get_ready()
+
+    def _not_waited_for(self, _: object) -> None:
+        """Nobody waits for the connection any more: it is cut, and its end is not to be told."""
+        self.ready = None
+        self._abort()
 
     def _get_ready(self) -> None:
         ready, self.ready = self.ready, None
