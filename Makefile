@@ -40,7 +40,7 @@ news: $(VENV)/news
 
 packaging: $(VENV)/test
 	@rm -rf build/packaging
-	$(BIN)/python -m build --outdir build/packaging .
+	$(BIN)/python -m build --outdir build/packaging . >/dev/null
 	$(BIN)/python -m venv build/packaging/venv
 	build/packaging/venv/bin/python -m pip install -qq --disable-pip-version-check build/packaging/*.whl
 	cd build/packaging && venv/bin/python -m pip check && venv/bin/twistd nnogw --help && venv/bin/twistd nnogw --version

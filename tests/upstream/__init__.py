@@ -1,0 +1,1 @@
+"""Tests of services: from a binding or URL to answers."""

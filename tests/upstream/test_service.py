@@ -1,0 +1,108 @@
+"""A service: where it is, and how a request gets there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw.errors import UpstreamFailed
+from nnogw.settings import ServiceSettings
+from nnogw.upstream.service import Upstream, upstream_for
+from nnogw.wire.client import UpstreamRequest
+from nnogw.wire.outlet import Turn
+from tests.doubles import ScriptedBody
+from tests.wire.upstream_connection import Upstreams
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def service(**settings: Any) -> Upstream | None:
+    """Return the service that `settings` describe."""
+    reactor: Any = MemoryReactorClock()
+    return upstream_for("billing", ServiceSettings(**settings), reactor, Turn(reactor))
+
+
+class Addresses(SynchronousTestCase):
+    """From a binding or a URL to where it is."""
+
+    def described(self, **settings: Any) -> tuple[str, bytes, bytes]:
+        """Return address, Host and base path of a service."""
+        upstream = service(**settings)
+        assert upstream is not None
+        return upstream.address, upstream.host, upstream.base_path
+
+    def test_a_binding_is_an_endpoint_string(self) -> None:
+        """Host has the port where it is not the scheme's own; what is a file is localhost."""
+        for binding, host in (
+            ("tcp:10.0.0.4:8080", b"10.0.0.4:8080"),
+            ("tcp:host=billing.internal:port=80", b"billing.internal"),
+            (r"tcp:host=2001\:db8\:\:1:port=81", b"[2001:db8::1]:81"),
+            ("tls:registry.internal:443", b"registry.internal"),
+            ("tls:registry.internal:8443", b"registry.internal:8443"),
+            ("unix:/run/nno/billing.sock", b"localhost"),
+        ):
+            self.assertEqual(self.described(binding=binding), (binding, host, b""))
+
+    def test_a_url_may_have_a_base_path(self) -> None:
+        """Without its trailing slash."""
+        for url, expected in (
+            ("http://127.0.0.1:8788/api/v1/onboarding/", ("http://127.0.0.1:8788", b"127.0.0.1:8788", b"/api/v1/onboarding")),
+            ("http://localhost", ("http://localhost", b"localhost", b"")),
+            ("https://billing.example", ("https://billing.example", b"billing.example", b"")),
+            ("https://[::1]:8443/x", ("https://[::1]:8443", b"[::1]:8443", b"/x")),
+        ):
+            self.assertEqual(self.described(url=url), expected)
+
+    def test_a_binding_goes_before_a_url_and_without_either_there_is_nothing(self) -> None:
+        """The URL is for development."""
+        self.assertEqual(self.described(binding="tcp:a:1", url="http://b")[0], "tcp:a:1")
+        self.assertIsNone(service())
+
+
+class DeadConnections(SynchronousTestCase):
+    """A kept connection that turns out to be closed."""
+
+    def setUp(self) -> None:
+        self.upstreams = Upstreams()
+        self.service = Upstream("billing", "a", b"billing", b"", self.upstreams.pool, ServiceSettings())
+        self.send(b"GET")
+        self.upstreams.line.answer(OK)
+
+    def send(self, method: bytes, body: ScriptedBody | None = None):
+        """Send a request."""
+        return self.service.send(UpstreamRequest(method, b"/", b"billing", [], body))
+
+    def test_it_is_replaced_silently_for_what_may_be_repeated(self) -> None:
+        """Once, by a new one; if that dies too, it is a failure."""
+        for method in (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"):
+            answer = self.send(method)
+            lines = len(self.upstreams.endpoint.lines)
+            self.upstreams.line.lose()
+            self.assertEqual(len(self.upstreams.endpoint.lines), lines + 1)
+            self.upstreams.line.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.assertEqual(self.successResultOf(answer).status, 200)
+        answer = self.send(b"GET")
+        self.upstreams.line.lose()
+        self.upstreams.line.lose()
+        self.failureResultOf(answer, UpstreamFailed)
+
+    def test_what_may_not_be_repeated_fails(self) -> None:
+        """A POST, and anything whose body has begun to flow."""
+        for method, body in ((b"POST", None), (b"PATCH", None), (b"PUT", ScriptedBody(3))):
+            answer = self.send(method, body)
+            lines = len(self.upstreams.endpoint.lines)
+            self.upstreams.line.lose()
+            self.assertIn("closed before it answered", self.failureResultOf(answer, UpstreamFailed).value.reason)
+            self.assertEqual(len(self.upstreams.endpoint.lines), lines)
+            self.send(b"GET")
+            self.upstreams.line.answer(OK)
+
+    def test_a_connection_that_broke_within_an_answer_is_not_replaced(self) -> None:
+        """The request may have been carried out."""
+        answer = self.send(b"GET")
+        self.upstreams.line.answer(b"HTTP/1.1 2")
+        self.upstreams.line.lose()
+        self.failureResultOf(answer, UpstreamFailed)
+        self.assertEqual(len(self.upstreams.endpoint.lines), 1)
