@@ -1,0 +1,198 @@
+"""One Deferred a request: from its head to the last byte of its answer, and to its end if it ends before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw.errors import BadRequest, UpstreamFailed
+from nnogw.exchange import Exchange, Response
+from nnogw.fields import field
+from nnogw.resource import GatewayResource
+from nnogw.routes import RouteTable
+from nnogw.settings import LimitSettings, Settings
+from nnogw.wire.headers import TrustedProxies
+from nnogw.wire.server import GatewaySite
+from tests.doubles import ScriptedBody
+from tests.wire.client_connection import ClientConnection
+
+Pipeline = Callable[[Exchange], "Deferred[Response]"]
+
+
+class ResourceTestCase(SynchronousTestCase):
+    """A client on a real channel before a scripted pipeline."""
+
+    def connect(self, pipeline: Pipeline, trusted: tuple[str, ...] = ()) -> ClientConnection:
+        """Return a client's connection; `self.ended` has the exchanges that have ended."""
+        self.clock = Clock()
+        self.ended: list[Exchange] = []
+        resource = GatewayResource(
+            pipeline,
+            RouteTable(Settings().routes),
+            TrustedProxies(trusted),
+            monotonic=self.clock.seconds,
+            now=lambda: 1000.0,
+            observers=[self.ended.append],
+        )
+        return ClientConnection(site=GatewaySite(resource, self.clock, LimitSettings()))
+
+    def answered(self, response: Response, method: bytes = b"GET") -> bytes:
+        """Return what a client receives when the pipeline's answer is `response`."""
+        client = self.connect(lambda exchange: succeed(response))
+        client.send(method + b" /api/v1/billing/x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        return client.received
+
+
+class TheExchange(ResourceTestCase):
+    """What the pipeline is given."""
+
+    def exchange(self, request: bytes, **options: Any) -> Exchange:
+        """Return the exchange of `request`."""
+        seen: list[Exchange] = []
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            seen.append(exchange)
+            return Deferred()
+
+        self.connect(pipeline, **options).send(request)
+        (exchange,) = seen
+        return exchange
+
+    def test_it_knows_the_request_its_route_and_the_client(self) -> None:
+        """Before the body has come."""
+        exchange = self.exchange(
+            b"PUT /api/v1/billing/a%2Fb?x HTTP/1.1\r\nHost: gateway\r\nX-Forwarded-For: 203.0.113.9\r\nContent-Length: 3\r\n\r\n",
+            trusted=("192.0.2.7",),
+        )
+        self.assertEqual((exchange.method, exchange.path, exchange.rest), (b"PUT", b"/api/v1/billing/a%2Fb", b"/a%2Fb?x"))
+        self.assertEqual((exchange.route.service, exchange.peer, exchange.ip), ("billing", "192.0.2.7", "203.0.113.9"))
+        self.assertEqual((exchange.body.length, exchange.started_at, exchange.refusal), (3, 1000.0, None))
+
+    def test_a_refused_path_and_a_refused_head_come_as_refusals(self) -> None:
+        """For the pipeline to answer."""
+        for request, reason in (
+            (b"GET /a/../b HTTP/1.1\r\nHost: gateway\r\n\r\n", "dot segment"),
+            (b"GET /a HTTP/1.1\r\n\r\n", "no Host"),
+        ):
+            exchange = self.exchange(request)
+            self.assertIsInstance(exchange.refusal, BadRequest)
+            self.assertIn(reason, exchange.refusal.reason)
+            self.assertIsNone(exchange.route)
+
+
+class Answers(ResourceTestCase):
+    """What is written."""
+
+    def test_the_gateways_fields_win_and_additions_come_behind(self) -> None:
+        """One value each for what is decided, and nothing said twice."""
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.set_field(b"X-Frame-Options", b"DENY")
+            exchange.add_field(b"Vary", b"Origin")
+            exchange.add_field(b"Server-Timing", b"total;dur=1")
+            varies = field(b"Vary", exchange.fields.first[b"x-vary"])
+            fields = [field(b"x-frame-options", b"ALLOW"), field(b"Set-Cookie", b"a"), varies, field(b"Set-Cookie", b"b")]
+            return succeed(Response(200, [*fields, field(b"Server-Timing", b"db;dur=5")], b"ok"))
+
+        for vary, ours in ((b"Accept", [b"Accept", b"Origin"]), (b"accept, ORIGIN", [b"accept, ORIGIN"]), (b"*", [b"*"])):
+            client = self.connect(pipeline)
+            client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\nX-Vary: %b\r\n\r\n" % vary)
+            head = client.received.partition(b"\r\n\r\n")[0].split(b"\r\n")
+            got = [tuple(line.split(b": ", 1)) for line in head[1:]]
+            self.assertEqual([value for name, value in got if name == b"Vary"], ours)
+            self.assertEqual([value for name, value in got if name.lower() == b"x-frame-options"], [b"DENY"])
+            self.assertEqual([value for name, value in got if name == b"Set-Cookie"], [b"a", b"b"])
+            self.assertEqual([value for name, value in got if name == b"Server-Timing"], [b"db;dur=5", b"total;dur=1"])
+            self.assertIn((b"Content-Length", b"2"), got)
+
+    def test_bodies_go_by_the_book(self) -> None:
+        """HEAD has the length but not the body; 204 and 304 have neither."""
+        whole = self.answered(Response(200, [], b"hello"), b"HEAD")
+        self.assertIn(b"\r\nContent-Length: 5\r\n", whole)
+        self.assertTrue(whole.endswith(b"\r\n\r\n"))
+        for status in (204, 304):
+            self.assertNotIn(b"Content-Length", self.answered(Response(status)))
+        self.assertIn(b"\r\nContent-Length: 0\r\n", self.answered(Response(200)))
+
+    def test_a_body_streams_as_it_comes(self) -> None:
+        """Sized if its length is known, else chunked; the books are closed at its end."""
+        body = ScriptedBody()
+        client = self.connect(lambda exchange: succeed(Response(200, [], body)))
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        body.consumer.body_data(b"hello")
+        self.assertTrue(client.received.endswith(b"\r\n\r\n5\r\nhello\r\n"))
+        self.assertEqual(self.ended, [])
+        body.consumer.body_ended()
+        self.assertTrue(client.received.endswith(b"0\r\n\r\n"))
+        (exchange,) = self.ended
+        self.assertEqual((exchange.status, exchange.bytes_out, exchange.end, exchange.abandoned), (200, 5, "gateway", False))
+
+    def test_a_bug_in_the_outermost_middleware_is_a_500_all_the_same(self) -> None:
+        """And is told in the log."""
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            return succeed(None).addCallback(lambda _: 1 / 0)
+
+        client = self.connect(pipeline)
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        self.assertIn(b"INTERNAL_ERROR", client.received)
+        self.assertEqual(client.statuses, [500])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Ends(ResourceTestCase):
+    """Whoever ends it, the books are closed once."""
+
+    def test_a_client_that_leaves_before_the_answer_cancels_the_pipeline(self) -> None:
+        """It is marked first, so that nobody takes the echo for a failure."""
+        marks: list[bool] = []
+        waiting: Deferred[Response] = Deferred(lambda _: marks.append(self.ended[0].abandoned))
+        calls: list[str] = []
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.on_end.append(lambda ended: calls.append(ended.end))
+            return waiting
+
+        client = self.connect(pipeline)
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        client.leave()
+        (exchange,) = self.ended
+        self.assertEqual((exchange.status, exchange.end, marks, calls), (499, "client", [True], ["client"]))
+        self.assertEqual(self.flushLoggedErrors(CancelledError), [])
+
+    def test_an_answer_that_comes_too_late_is_let_go_of(self) -> None:
+        """Its upstream has nothing more to send."""
+        body, waiting = ScriptedBody(), Deferred(lambda _: None)
+        late: Deferred[Response] = Deferred()
+        waiting.addErrback(lambda _: late)
+        client = self.connect(lambda exchange: waiting)
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        client.leave()
+        late.callback(Response(200, [], body))
+        self.assertEqual((body.calls, len(self.ended)), (["stop"], 1))
+
+    def test_a_client_that_leaves_within_the_body_stops_the_upstream(self) -> None:
+        """At once."""
+        body = ScriptedBody()
+        client = self.connect(lambda exchange: succeed(Response(200, [], body)))
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        body.consumer.body_data(b"hel")
+        client.leave()
+        (exchange,) = self.ended
+        self.assertEqual((body.calls[-1], exchange.status, exchange.end, exchange.bytes_out), ("stop", 200, "client", 3))
+
+    def test_an_upstream_that_dies_within_the_body_cuts_the_client(self) -> None:
+        """Nothing is finished that is not whole."""
+        body = ScriptedBody()
+        client = self.connect(lambda exchange: succeed(Response(200, [], body)))
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        body.consumer.body_data(b"hel")
+        body.consumer.body_failed(UpstreamFailed(reason="the connection broke"))
+        (exchange,) = self.ended
+        self.assertTrue(client.transport.aborted)
+        self.assertFalse(client.received.endswith(b"0\r\n\r\n"))
+        self.assertEqual((exchange.status, exchange.end, exchange.reason), (200, "upstream", "the connection broke"))
