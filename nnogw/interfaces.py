@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -123,8 +123,7 @@ class ServiceClient(Protocol):
         """
 
 
-@frozen
-class Decision:
+class Decision(NamedTuple):
     """What a rate limit says of one request."""
 
     allowed: bool

@@ -173,7 +173,7 @@ class UpstreamConnection(TwistedProtocol):
         self._waiting = waiting
         body = request.body
         lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target, request.host)]
-        lines += [b"%b: %b\r\n" % (name, value) for _, name, value in request.fields]
+        lines += [name + b": " + value + b"\r\n" for _, name, value in request.fields]
         if body is None:
             lines.append(b"Content-Length: 0\r\n\r\n" if request.method in _WITH_CONTENT else b"\r\n")
         elif body.length is None:

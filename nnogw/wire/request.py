@@ -203,7 +203,7 @@ class GatewayRequest:
                 sized = True
             elif key == b"date":
                 dated = True
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(name + b": " + value + b"\r\n")
         if not dated:
             lines.append(date_line())
         bodiless = self.method == b"HEAD" or status == 204 or status == 304

@@ -19,6 +19,7 @@ from nnogw.settings import LimitSettings
 from nnogw.wire.chunked import pieces
 from nnogw.wire.deadline import Deadline
 from nnogw.wire.hangup import HangupWatch
+from nnogw.wire.known_section import KnownSection
 from nnogw.wire.outlet import Outlet, Turn
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
@@ -51,6 +52,7 @@ class GatewayChannel(Protocol):
         self.peer = ""
         self.secure = False
         self._parser: Any = None
+        self._known: KnownSection | None = None
         self._receive: Callable[[bytes], bytes] = self._receive_head
         self._paused = False  # the socket is not read
         self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
@@ -130,6 +132,10 @@ class GatewayChannel(Protocol):
             data = data[: end - before]
             head = head[:end]
         self._head = head
+        if end >= 4 and not before and self._known is not None:
+            line = self._known.request_line(head)
+            if line is not None:
+                return self._start_known(line, rest)
         error = self._parse(data) or over_limit(len(head), self._url, self._fields, self._limits)
         if error is not None:
             self._refuse(error)
@@ -173,11 +179,30 @@ class GatewayChannel(Protocol):
                 body = ClientBody(self, None)
                 self._receive = self._receive_chunked
         self._body = body
+        if body is None and version == b"1.1" and KnownSection.fits(fields):
+            self._known = KnownSection(head, fields, keep_alive=self._keep_alive)
         self._wait_for_nothing()
         self._answer(
             GatewayRequest(
                 self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
             )
+        )
+        return rest
+
+    def _start_known(self, line: tuple[bytes, bytes], rest: bytes) -> bytes:
+        """Hand over a request of which only the request line is new."""
+        known = self._known
+        assert known is not None
+        self._method, self._url = line
+        self._fields = known.fields
+        error = over_limit(len(self._head), self._url, known.fields, self._limits)
+        if error is not None:
+            self._refuse(error)
+            return b""
+        self._receive = self._hold
+        self._wait_for_nothing()
+        self._answer(
+            GatewayRequest(self, self._method, self._url, known.fields, http10=False, keep_alive=known.keep_alive, body=None, refusal=None)
         )
         return rest
 
