@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -66,6 +67,9 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
+    reactor_module: Any = sys.modules.get("twisted.internet.epollreactor")
+    if reactor_module is not None:  # elsewhere than on Linux there is another reactor
+        reactor_module.log = Events
     sys.excepthook = _one_line_for_operators
     settings = options["settings"]
     for warning in warnings(settings) if not options["demo"] else ():
@@ -87,6 +91,25 @@ def use_monotonic_clock(reactor: Any) -> None:
     for call in reactor.getDelayedCalls():
         call.delay(offset)
         call.seconds = time.monotonic
+
+
+class Events:
+    """Stands in for ``twisted.python.log`` in the epoll reactor, which calls every event through it.
+
+    Twisted sets up a context of the log for each event, to be found by messages of its old logging system. Nobody here reads it, and it
+    costs 6 to 8 % of a request.
+    """
+
+    @staticmethod
+    def callWithLogger(logger: object, call: Callable[..., object], *args: object) -> object:
+        """Make a call for an event; what it raises is logged, and goes no further."""
+        try:
+            return call(*args)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.failure("an event failed in {logger}", logger=type(logger).__name__)
+            return None
 
 
 def _show(text: str) -> None:

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker, MultiService
+from twisted.internet import epollreactor
 from twisted.internet.base import DelayedCall
 from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
@@ -16,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
 from nnogw.service import DemoService, GatewayService, Signals, StartError
-from nnogw.tap import Options, makeService, use_monotonic_clock
+from nnogw.tap import Events, Options, makeService, use_monotonic_clock
 
 
 class CommandLine(SynchronousTestCase):
@@ -74,6 +75,7 @@ class TheService(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(tap.os, "environ", {"AUTH_API_KEY": "k"})
         self.patch(tap, "use_monotonic_clock", lambda reactor: None)
+        self.patch(epollreactor, "log", epollreactor.log)
         self.patch(sys, "excepthook", sys.excepthook)
 
     def made(self, *arguments: str) -> MultiService:
@@ -93,6 +95,24 @@ class TheService(SynchronousTestCase):
         """By the plugin."""
         (maker,) = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "nnogw"]
         self.assertEqual((maker.module, maker.options), ("nnogw.tap", Options))
+
+
+class TheEvents(SynchronousTestCase):
+    """The reactor's events, without a context of the log for each."""
+
+    def test_an_event_gets_its_call_and_a_failing_one_harms_nobody(self) -> None:
+        """What it raises is told in the log."""
+        self.assertEqual(Events.callWithLogger(self, max, 1, 2), 2)
+        self.assertIsNone(Events.callWithLogger(self, int, "x"))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_an_interrupt_passes(self) -> None:
+        """It is meant for the reactor."""
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        self.assertRaises(KeyboardInterrupt, Events.callWithLogger, self, interrupted)
 
 
 class TheClock(SynchronousTestCase):
