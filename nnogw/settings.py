@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-#: §1's table: prefix → service.
+#: The platform's own routes: prefix → service.
 DEFAULT_ROUTES = (
     ("/api/v1/iam", "iam"),
     ("/api/v1/platforms", "registry"),
