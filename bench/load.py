@@ -55,7 +55,7 @@ class Work:
 WORK = {
     work.name: work
     for work in (
-        Work("small", "a JSON answer of 285 bytes", f"{PREFIX}/abc", 32),
+        Work("small", "a JSON answer of 300 bytes", f"{PREFIX}/abc", 32),
         Work("mid", "an answer of 64 KiB", f"{PREFIX}/f/mid.bin", 16),
         Work("big", "an answer of 10 MiB", f"{PREFIX}/f/big.bin", 4),
         Work("upload", "a POST of 1 MiB", f"{PREFIX}/upload", 8, _UPLOAD),
@@ -87,6 +87,9 @@ def wrk(
         script: in Lua, as wrk has it.
         headers: more header fields, ``"Name: value"``.
         token: the session's; with an empty one, it is left to `script`.
+
+    Raises:
+        RuntimeError: no request was answered.
     """
     fields = [*headers, *([f"Authorization: Bearer {token}"] if token else [])]
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "10s", "--latency"]
@@ -96,7 +99,10 @@ def wrk(
             lua.write(script)
             lua.flush()
             command += ["-s", lua.name]
-        return _parsed(output_of([*command, f"http://127.0.0.1:{port}{path}"], LOAD_CORE))
+        done = _parsed(output_of([*command, f"http://127.0.0.1:{port}{path}"], LOAD_CORE))
+    if not done.requests:
+        raise RuntimeError(f"nothing was answered: {done.failures}")
+    return done
 
 
 def rotating_tokens(number: int, first: int) -> str:

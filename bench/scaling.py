@@ -108,9 +108,9 @@ def cost(pid: int, bench: Bench, load: Loading, *, warm_up: int = 0) -> float:
     for _ in range(bench.repeat):
         before = cpu_seconds(pid)
         done = load(seconds=bench.seconds)
-        costs.append((cpu_seconds(pid) - before) / max(done.requests, 1) * 1e6)
+        costs.append((cpu_seconds(pid) - before) / done.requests * 1e6)
         if done.failures:
-            print(f"beware: {done.failures}", file=sys.stderr)
+            print(f"beware, a figure of the table to come is not to be trusted: {done.failures}", file=sys.stderr)
     return min(costs)
 
 
@@ -230,13 +230,14 @@ def main() -> None:
     if most < 10_000 + _SPARE_FILES:
         parser.error(f"10 000 connections need more files than the {most} that `ulimit -Hn` allows")
     os.sched_setaffinity(0, {LOAD_CORE})
-    print(machine.description())
+    print(machine.description(), flush=True)
     with tempfile.TemporaryDirectory(prefix="nnogw-bench-") as temporary:
         folder = Path(temporary)
         with backend(folder / "backend") as behind:
             for name in options.names or MEASUREMENTS:
                 print(f"\n{MEASUREMENTS[name].__doc__}\n")
                 MEASUREMENTS[name](Bench(folder, behind, options.seconds, options.repeat))
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

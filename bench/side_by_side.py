@@ -39,7 +39,7 @@ def measure(running: Running, work: Work, seconds: float) -> Figures:
     before = cpu_seconds(running.pid)
     load = wrk(running.port, work.path, connections=work.connections, seconds=seconds, script=work.script)
     spent = cpu_seconds(running.pid) - before
-    return Figures(spent / max(load.requests, 1) * 1e6, load.rate, load.p99, resident_mib(running.pid), load.failures)
+    return Figures(spent / load.requests * 1e6, load.rate, load.p99, resident_mib(running.pid), load.failures)
 
 
 def median(rounds: list[Figures]) -> Figures:

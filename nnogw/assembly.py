@@ -30,7 +30,7 @@ from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
 from nnogw.wire.headers import TrustedProxies
 from nnogw.wire.outlet import Turn
-from nnogw.wire.server import GatewaySite
+from nnogw.wire.site import GatewaySite
 
 
 @define(eq=False)

@@ -115,7 +115,7 @@ class Layers(SynchronousTestCase):
             ("service", "from twisted.internet import reactor"),
             ("wire.pool", "def f():\n    import twisted.internet.reactor"),
             ("middleware.auth", "from nnogw.middleware.cors import Cors"),
-            ("middleware.auth", "from nnogw.wire.server import GatewaySite"),
+            ("middleware.auth", "from nnogw.wire.site import GatewaySite"),
             ("identity.iam", "import nnogw.middleware.auth"),
             ("identity.iam", "from ..middleware import auth"),
         ):

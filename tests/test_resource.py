@@ -16,7 +16,7 @@ from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import LimitSettings, Settings
 from nnogw.wire.headers import TrustedProxies
-from nnogw.wire.server import GatewaySite
+from nnogw.wire.site import GatewaySite
 from tests.doubles import ScriptedBody
 from tests.wire.client_connection import ClientConnection
 

@@ -57,7 +57,7 @@ class Service(Protocol):
 
 
 class Clients(Protocol):
-    """The clients' side, as `nnogw.wire.server.GatewaySite` says it."""
+    """The clients' side, as `nnogw.wire.site.GatewaySite` says it."""
 
     @property
     def connections(self) -> int:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
-from twisted.internet.interfaces import IAddress, ISSLTransport
-from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
 
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
-from nnogw.interfaces import Clock
-from nnogw.settings import LimitSettings
 from nnogw.wire.chunked import pieces
 from nnogw.wire.deadline import Deadline
-from nnogw.wire.hangup import HangupWatch
 from nnogw.wire.known_section import KnownSection
-from nnogw.wire.outlet import Outlet, Turn
+from nnogw.wire.outlet import Outlet
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
+
+if TYPE_CHECKING:
+    from nnogw.wire.site import GatewaySite
 
 #: Bytes that are read of a body which nobody wants: to keep its connection, or to let its sender see the answer (nginx lingers too).
 DRAIN_BYTES = 256 * 1024
@@ -488,67 +487,3 @@ class GatewayChannel(Protocol):
             self._refuse(RequestTimeout(reason="the head did not come in time", end="timeout:header"))
         else:
             self._close()
-
-
-class GatewaySite(ServerFactory):
-    """What all client connections share: the root resource that answers, the limits, the clock.
-
-    Args:
-        resource: the root of the resource tree; its ``render`` starts each request.
-        clock: the reactor.
-        limits: what clients may send.
-        turn: the end of the reactor's turns, if it is shared with others.
-
-    Attributes:
-        channels: the open connections.
-        draining: no connection is kept for another request.
-    """
-
-    noisy = False
-
-    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings, turn: Turn | None = None) -> None:
-        self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
-        self.clock = clock
-        self.limits = limits
-        self.turn = turn or Turn(clock)
-        self.hangups = HangupWatch(clock)
-        self.channels: set[GatewayChannel] = set()
-        self.draining = False
-        self._drained: Callable[[], None] = lambda: None
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self.channels)
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests are being answered."""
-        return sum(channel.busy for channel in self.channels)
-
-    def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
-        """Return the protocol of a new connection."""
-        return GatewayChannel(self)
-
-    def forget(self, channel: GatewayChannel) -> None:
-        """Take note that a connection is gone."""
-        self.channels.discard(channel)
-        self.hangups.forget(channel)
-        if self.draining and not self.channels:
-            self._drained()
-
-    def drain(self, drained: Callable[[], None]) -> None:
-        """Take no further request on any connection than those under way; call `drained` when the last connection is gone."""
-        self.draining = True
-        self._drained = drained
-        for channel in list(self.channels):
-            channel.retire()
-        if not self.channels:
-            drained()
-
-    def cut(self) -> int:
-        """Drop the connections that are left; returns how many there were."""
-        left = list(self.channels)
-        for channel in left:
-            channel.cut("timeout:drain")
-        return len(left)

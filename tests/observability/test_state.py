@@ -22,7 +22,7 @@ from nnogw.observability.state import State
 from nnogw.settings import LimitSettings, ServiceSettings, VerdictCacheSettings
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.outlet import Turn
-from nnogw.wire.server import GatewaySite
+from nnogw.wire.site import GatewaySite
 from tests.identity.doubles import an_exchange
 from tests.observability.exchanges import NOON
 

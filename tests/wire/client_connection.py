@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from nnogw.fields import field
 from nnogw.settings import LimitSettings
 from nnogw.wire.request import GatewayRequest
-from nnogw.wire.server import GatewaySite
+from nnogw.wire.site import GatewaySite
 
 GET = b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n"
 POST_CHUNKED = b"POST /x HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -6,7 +6,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
-from nnogw.wire.server import LINGER, GatewaySite
+from nnogw.wire.server import LINGER
+from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
 

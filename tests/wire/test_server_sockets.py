@@ -20,7 +20,8 @@ from nnogw.settings import LimitSettings
 from nnogw.wire.outlet import HIGH_WATER
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
-from nnogw.wire.server import LINGER, GatewaySite
+from nnogw.wire.server import LINGER
+from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected, ScriptedBody
 from tests.wire.client_connection import GET, Root, answer, post, wait
 from tests.wire.loop import Client, Loop
