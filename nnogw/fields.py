@@ -6,6 +6,7 @@ A field is a tuple ``(key, name, value)``: ``key`` is the name in lower case, ``
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 Field = tuple[bytes, bytes, bytes]
@@ -31,22 +32,9 @@ class HeaderFields:
     __slots__ = ("first", "raw", "repeated")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self.raw: list[Field] = []
-        self.first: dict[bytes, bytes] = {}
-        self.repeated: set[bytes] | frozenset[bytes] = _NONE
-        for name, value in pairs:
-            self.add(name, value)
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Append a field."""
-        key = name.lower()
-        self.raw.append((key, name, value))
-        if key in self.first:
-            if not self.repeated:
-                self.repeated = set()
-            self.repeated.add(key)  # type: ignore[union-attr]  # the shared empty set was replaced above
-        else:
-            self.first[key] = value
+        self.raw = raw = [(name.lower(), name, value) for name, value in pairs]
+        self.first = first = {key: value for key, _, value in reversed(raw)}
+        self.repeated: frozenset[bytes] = _NONE if len(first) == len(raw) else _repeated(raw)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the first value of the field named `key` (lower case), or None."""
@@ -61,3 +49,7 @@ class HeaderFields:
         if key not in self.first:
             return b""
         return b", ".join(self.all(key)) if key in self.repeated else self.first[key]
+
+
+def _repeated(raw: list[Field]) -> frozenset[bytes]:
+    return frozenset(key for key, times in Counter(key for key, _, _ in raw).items() if times > 1)

@@ -13,7 +13,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
-from nnogw.fields import Field, field
+from nnogw.fields import Field
 from nnogw.routes import RouteTable
 from nnogw.wire.headers import TrustedProxies, client_address
 from nnogw.wire.relay import Relay
@@ -112,15 +112,16 @@ class _Rendering:
                 body.stopProducing()
             return
         exchange.status = response.status
-        fields = _merged(response, exchange, request.method)
-        wants_body = request.begin(response.status, response.reason, fields)
+        fields = _merged(response, exchange)
         if isinstance(body, bytes):
-            if wants_body and body:
-                request.write(body)
+            request.begin(response.status, response.reason, fields, body)
             request.finish()
-        else:
+        elif request.begin(response.status, response.reason, fields):
             self._streaming = response
             Relay(request, body, self._broke)
+        else:
+            body.stopProducing()
+            request.finish()
 
     def failed(self, failure: Failure) -> None:
         """Answer what the error handler could not: a bug in the outermost middlewares, or the echo of a client that has left."""
@@ -166,16 +167,12 @@ class _Rendering:
         self._streaming = None
 
 
-def _merged(response: Response, exchange: Exchange, method: bytes) -> list[Field]:
+def _merged(response: Response, exchange: Exchange) -> list[Field]:
     """Return the fields of the answer: the upstream's, those that middlewares decided on (which win), and additions behind."""
     decided = exchange.answer_fields
     fields = [item for item in response.fields if item[0] not in decided]
     fields += [item for item in exchange.answer_additions if not _says_already(fields, item)]
     fields += decided.values()
-    body = response.body
-    bodiless = response.status in (204, 304) or (method == b"HEAD" and not body)
-    if isinstance(body, bytes) and not bodiless and not any(item[0] == b"content-length" for item in fields):
-        fields.append(field(b"Content-Length", b"%d" % len(body)))
     return fields
 
 

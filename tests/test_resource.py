@@ -131,6 +131,15 @@ class Answers(ResourceTestCase):
         (exchange,) = self.ended
         self.assertEqual((exchange.status, exchange.bytes_out, exchange.end, exchange.abandoned), (200, 5, "gateway", False))
 
+    def test_a_body_that_must_not_be_sent_is_not_streamed(self) -> None:
+        """HEAD, 204 and 304: whoever sends it is told."""
+        for status, method in ((200, b"HEAD"), (204, b"GET"), (304, b"GET")):
+            body = ScriptedBody()
+            received = self.answered(Response(status, [], body), method)
+            self.assertTrue(received.endswith(b"\r\n\r\n"))
+            self.assertNotIn(b"Transfer-Encoding", received)
+            self.assertEqual((body.calls, len(self.ended)), (["stop"], 1))
+
     def test_a_bug_in_the_outermost_middleware_is_a_500_all_the_same(self) -> None:
         """And is told in the log."""
 

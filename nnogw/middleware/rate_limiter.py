@@ -53,9 +53,9 @@ class RateLimiter:
         ip = exchange.ip
         key = f"{policy.scope}{_network(ip) if ':' in ip else ip}:{self._place(exchange)}"
         decision = self._store.hit(key, policy.limit, policy.period)
-        if isinstance(decision, Deferred):
-            return decision.addCallback(_decided, policy, exchange, proceed)
-        return _decided(decision, policy, exchange, proceed)
+        if isinstance(decision, Decision):
+            return _decided(decision, policy, exchange, proceed)
+        return decision.addCallback(_decided, policy, exchange, proceed)
 
     def _policy(self, exchange: Exchange) -> _Policy:
         if self._rules:

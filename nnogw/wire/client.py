@@ -18,12 +18,15 @@ from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, Clock
 from nnogw.wire.deadline import Deadline
+from nnogw.wire.inlet import Inlet
 from nnogw.wire.outlet import Outlet, Turn
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 
 #: The most bytes that an answer's head may have (nginx 4–8 KiB, Envoy 60 KiB, Node 16 KiB).
 MAX_HEAD = 64 * 1024
 
+#: Bytes of an answer that one read takes at most: with 128 KiB, a download of 10 MiB costs a fifth more CPU time.
+BULK = 256 * 1024
 #: Methods whose request without a body says ``Content-Length: 0`` (RFC 9110 §8.6).
 _WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
 
@@ -102,6 +105,7 @@ class UpstreamConnection(TwistedProtocol):
         """Take the new connection."""
         self._owner.opened()
         transport: Any = self.transport
+        Inlet(transport, self.dataReceived, bulk=BULK)
         self._outlet = Outlet(transport, self._owner.turn, self._on_stalled)
         if getattr(transport.getPeer(), "host", None):
             transport.setTcpNoDelay(True)
@@ -236,7 +240,7 @@ class UpstreamConnection(TwistedProtocol):
         self._receive = self._receive_head
         self._head = b""
         self._reason = b""
-        self._fields = HeaderFields()
+        self._pairs: list[tuple[bytes, bytes]] = []  # names and values of the fields that have come
         self._headers_complete = False
         self._message_complete = False
         if self._parser is None:
@@ -272,39 +276,43 @@ class UpstreamConnection(TwistedProtocol):
 
     def _start_body(self, head: bytes, rest: bytes) -> bytes:
         """Take the head of the answer; its body begins with `rest` (RFC 9112 §6.3)."""
-        first = self._fields.first
+        fields = HeaderFields(self._pairs)
+        first = fields.first
         coding = first.get(b"transfer-encoding")
-        length = first.get(b"content-length")
+        announced = first.get(b"content-length")
+        length = None if announced is None else int(announced)
         http11 = head.startswith(b"HTTP/1.1 ")
         if not http11 and not head.startswith(b"HTTP/1.0 "):
             return self._malformed("unknown protocol version")
         if self._status == 101:
             return self._malformed("101 without an Upgrade in the request")
-        if coding is not None and (not http11 or coding.lower() != b"chunked" or b"transfer-encoding" in self._fields.repeated):
+        if coding is not None and (not http11 or coding.lower() != b"chunked" or b"transfer-encoding" in fields.repeated):
             return self._malformed("a transfer coding other than chunked")
         request = self._request
         bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
-        self._receive = self._unexpected
-        body = UpstreamBody(self, None if length is None else int(length))
-        self._arrived = UpstreamResponse(self._status, self._reason, self._fields, body)
+        body = UpstreamBody(self, length)
+        self._arrived = UpstreamResponse(self._status, self._reason, fields, body)
         self._body = body
-        if self._sending:
-            self._deadline.clear()
-        else:
-            self._deadline.set(self._owner.idle_timeout)
         if bodiless or length is not None:
             self._parser = None  # it may expect a body that does not come, or that is counted here
-            self._body_left = 0 if bodiless or length is None else int(length)
-            if self._body_left:
-                self._receive = self._receive_sized
-            else:
+            left = 0 if bodiless or length is None else length
+            if left <= len(rest):  # all of it came along with the head: so it is with most answers
+                if left:
+                    body.data(rest[:left])
                 self._complete()
+                return rest[left:]
+            self._body_left = left
+            self._receive = self._receive_sized
         elif coding is not None:
             self._receive = self._receive_chunked
         else:
             self._parser = None
             self._keep_alive = False
             self._receive = self._receive_until_close
+        if self._sending:
+            self._deadline.clear()
+        else:
+            self._deadline.set(self._owner.idle_timeout)
         return rest
 
     def _receive_sized(self, data: bytes) -> bytes:
@@ -380,7 +388,7 @@ class UpstreamConnection(TwistedProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head; trailers are dropped (RFC 9110 §6.5.1 allows it)."""
         if not self._headers_complete:
-            self._fields.add(name, value.rstrip(b" \t"))
+            self._pairs.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Take what llhttp makes of the head."""

@@ -70,8 +70,7 @@ def end_to_end_response(fields: HeaderFields) -> list[Field]:
 
 def via(fields: HeaderFields) -> Field:
     """Return the ``Via`` of a message that comes with `fields`: theirs, and the gateway behind it (RFC 9110 §7.6.3)."""
-    before = fields.joined(b"via")
-    return (b"via", b"Via", before + b", 1.1 nnogw") if before else _VIA
+    return (b"via", b"Via", fields.joined(b"via") + b", 1.1 nnogw") if b"via" in fields.first else _VIA
 
 
 def forwarded_fields(fields: HeaderFields, *, peer: str, secure: bool, peer_trusted: bool) -> tuple[Field, ...]:

@@ -185,11 +185,11 @@ class GatewayRequest:
         self._chunked = False
         self._done = False
 
-    def begin(self, status: int, reason: bytes | None, fields: Iterable[Field]) -> bool:
-        """Write the head of the answer.
+    def begin(self, status: int, reason: bytes | None, fields: Iterable[Field], whole: bytes | None = None) -> bool:
+        """Write the head of the answer, and its body if that is there already.
 
-        `fields` frame the body: with a Content-Length it is sent as it is, without one it is chunked, or to an HTTP/1.0 client ended by
-        closing (RFC 9112 §6.3).
+        `fields` frame the body: with a Content-Length it is sent as it is. Without one it is chunked, or to an HTTP/1.0 client ended by
+        closing (RFC 9112 §6.3); the length of a `whole` body is said here.
 
         Returns:
             Whether a body may follow: not to HEAD, nor with 204 and 304.
@@ -206,19 +206,26 @@ class GatewayRequest:
             lines.append(name + b": " + value + b"\r\n")
         if not dated:
             lines.append(date_line())
-        bodiless = self.method == b"HEAD" or status == 204 or status == 304
-        if not sized and not bodiless:
-            if self.http10:
-                keep_alive = False
-            else:
-                self._chunked = True
-                lines.append(b"Transfer-Encoding: chunked\r\n")
+        without = status == 204 or status == 304
+        bodiless = without or self.method == b"HEAD"
+        if sized or without or (bodiless and not whole):
+            pass
+        elif whole is not None:
+            lines.append(b"Content-Length: %d\r\n" % len(whole))
+        elif self.http10:
+            keep_alive = False
+        else:
+            self._chunked = True
+            lines.append(b"Transfer-Encoding: chunked\r\n")
         if not keep_alive:
             lines.append(b"Connection: close\r\n")
         elif self.http10:
             lines.append(b"Connection: keep-alive\r\n")
         self.keep_alive = keep_alive
         lines.append(b"\r\n")
+        if whole and not bodiless:
+            self.bytes_out = len(whole)
+            lines.append(whole)
         self.channel.outlet.write(b"".join(lines))
         return not bodiless
 
@@ -238,8 +245,7 @@ class GatewayRequest:
         self._done = True
         if self._chunked:
             self.channel.outlet.write(b"0\r\n\r\n")
-        if self.on_end is not None:
-            self.on_end("")
+        self._end("")
         self.channel.answered(self)
 
     def abort(self, by: str) -> None:
@@ -252,5 +258,9 @@ class GatewayRequest:
         if self._done:
             return
         self._done = True
-        if self.on_end is not None:
-            self.on_end(by)
+        self._end(by)
+
+    def _end(self, by: str) -> None:
+        on_end, self.on_end = self.on_end, None  # what it belongs to holds the request: no cycle is left to be collected
+        if on_end is not None:
+            on_end(by)

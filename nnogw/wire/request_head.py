@@ -35,13 +35,13 @@ def version_of(head: bytes, method: bytes, target: bytes) -> bytes | None:
     return None
 
 
-def over_limit(size: int, target: bytes, fields: HeaderFields, limits: LimitSettings) -> GatewayError | None:
-    """Return the refusal of a head of `size` bytes that is over a limit, complete or not, or None."""
+def over_limit(size: int, target: bytes, fields: int, limits: LimitSettings) -> GatewayError | None:
+    """Return the refusal of a head of `size` bytes with so many `fields` that is over a limit, complete or not, or None."""
     if len(target) > limits.max_target:
         return UriTooLong(reason=f"target over {limits.max_target} bytes")
     if size > limits.max_header_bytes:
         return HeadersTooLarge(reason=f"header block over {limits.max_header_bytes} bytes")
-    if len(fields.raw) > limits.max_headers:
+    if fields > limits.max_headers:
         return HeadersTooLarge(reason=f"more than {limits.max_headers} header fields")
     return None
 

@@ -51,7 +51,7 @@ class Limits(SynchronousTestCase):
 
     def test_what_is_at_a_limit_passes(self) -> None:
         """To the byte."""
-        self.assertIsNone(over_limit(1000, b"/" * 100, HeaderFields([HOST] * 3), LIMITS))
+        self.assertIsNone(over_limit(1000, b"/" * 100, 3, LIMITS))
 
     def test_what_is_over_a_limit_does_not(self) -> None:
         """Each has its status; the target's comes first, for it is part of the head."""
@@ -61,7 +61,7 @@ class Limits(SynchronousTestCase):
             (0, b"/" * 101, 0, 414),
             (2000, b"/" * 101, 9, 414),
         ):
-            refusal = over_limit(size, target, HeaderFields([HOST] * fields), LIMITS)
+            refusal = over_limit(size, target, fields, LIMITS)
             self.assertEqual(refusal.status, expected)
 
 

@@ -71,6 +71,17 @@ class Framing(SynchronousTestCase):
         self.assertEqual(told(status=204), (b"HTTP/1.1 204 No Content", [], b"", False))
         self.assertEqual(told(status=304, fields=[LENGTH])[1:], ([b"Content-Length: 4"], b"", False))
 
+    def test_a_whole_body_goes_with_its_head(self) -> None:
+        """And with its length, unless the fields say it; where none may follow, it stays behind."""
+        for fields in ([], [LENGTH]):
+            for request, body in ((GET, b"body"), (GET.replace(b"GET", b"HEAD"), b"")):
+                client = ClientConnection(Root(wait)).send(request)
+                (made,) = client.root.requests
+                made.begin(200, None, fields, b"body")
+                made.finish()
+                self.assertEqual(client.received.count(b"Content-Length: 4\r\n"), 1)
+                self.assertEqual((client.received.partition(b"\r\n\r\n")[2], made.bytes_out), (body, len(body)))
+
     def test_the_bytes_of_a_body_are_counted(self) -> None:
         """Without their framing."""
         client = ClientConnection(Root(wait)).send(GET)
