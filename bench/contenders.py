@@ -112,18 +112,18 @@ def versions() -> dict[str, str]:
 
 def _gateway(folder: Path, port: int, behind: Backend) -> Command:
     configuration = _filled(PEERS / "gateway.toml", folder, {**_ports(port, behind), "folder": folder})
-    return [_tool(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "nnogw", "--config", str(configuration)]
+    return [tool(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "nnogw", "--config", str(configuration)]
 
 
 def _workerd(folder: Path, port: int, behind: Backend) -> Command:
     modules = HOME / "node/node_modules"
     bundle = ["--bundle", "--format=esm", f"--outfile={folder / 'worker.js'}", "--log-level=error"]
-    output_of([_tool(modules / ".bin/esbuild"), str(PEERS / "worker.mjs"), *bundle], environment={"NODE_PATH": str(modules)})
-    return [_tool(modules / ".bin/workerd"), "serve", str(_filled(PEERS / "workerd.capnp", folder, _ports(port, behind)))]
+    output_of([tool(modules / ".bin/esbuild"), str(PEERS / "worker.mjs"), *bundle], environment={"NODE_PATH": str(modules)})
+    return [tool(modules / ".bin/workerd"), "serve", str(_filled(PEERS / "workerd.capnp", folder, _ports(port, behind)))]
 
 
 def _aiohttp(_: Path, port: int, behind: Backend) -> Command:
-    return [_tool(HOME / "py/bin/python"), str(PEERS / "aiohttp_bare.py"), str(port), f"http://127.0.0.1:{behind.services}"]
+    return [tool(HOME / "py/bin/python"), str(PEERS / "aiohttp_bare.py"), str(port), f"http://127.0.0.1:{behind.services}"]
 
 
 def _nginx(folder: Path, port: int, behind: Backend) -> Command:
@@ -134,7 +134,7 @@ def _nginx(folder: Path, port: int, behind: Backend) -> Command:
 CONTENDERS: Mapping[str, Preparation] = {"gateway": _gateway, "workerd": _workerd, "aiohttp": _aiohttp, "nginx": _nginx}
 
 
-def _tool(path: Path) -> str:
+def tool(path: Path) -> str:
     """Return the path of a program that has to be there."""
     if not path.exists():
         raise SystemExit(f"{path} is not there: run bench/setup, and this with a Python that has nnogw")
@@ -147,7 +147,7 @@ def _ports(port: int, behind: Backend) -> dict[str, object]:
 
 def _nginx_command(configuration: Path) -> Command:
     nginx = Path(shutil.which("nginx") or "/usr/sbin/nginx")
-    return [_tool(nginx), "-p", f"{configuration.parent}/", "-e", "error.log", "-c", str(configuration)]
+    return [tool(nginx), "-p", f"{configuration.parent}/", "-e", "error.log", "-c", str(configuration)]
 
 
 def _filled(template: Path, folder: Path, values: Mapping[str, object]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import timeit
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from time import monotonic
 
@@ -18,6 +19,7 @@ from parts import (
     DEFAULT_TABLE,
     REQUEST_FIELDS,
     TOKEN,
+    ScriptedProxy,
     ended_exchange,
     new_exchange,
     pipeline,
@@ -25,11 +27,15 @@ from parts import (
     verdict_cache,
 )
 from tables import print_table
+from twisted.internet.defer import Deferred
 
+from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields
+from nnogw.interfaces import Proceed
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.metrics import RequestMetrics
 from nnogw.observability.request_log import format_line
+from nnogw.pipeline import chain
 from nnogw.wire.headers import end_to_end_request, end_to_end_response, forwarded_fields
 
 #: What is measured: a call without arguments.
@@ -41,7 +47,7 @@ _FULL = 10_000  # entries of a small table, which is full before it is measured
 
 def cases() -> dict[str, Case]:
     """Return every measurement's name, and what is called."""
-    return {**_requests(), **_headers(), **_paths(), **_verdicts(), **_limits(), **_observability()}
+    return {**_requests(), **_middlewares(), **_headers(), **_paths(), **_verdicts(), **_limits(), **_observability()}
 
 
 def _requests() -> dict[str, Case]:
@@ -56,6 +62,31 @@ def _requests() -> dict[str, Case]:
         "chain of middlewares, proxy scripted": lambda: run(new_exchange(fields)),
         "- of which the exchange": lambda: new_exchange(fields),
     }
+
+
+def _middlewares() -> dict[str, Case]:
+    def go_on(_: Exchange, proceed: Proceed) -> Deferred[Response]:
+        return proceed()
+
+    def come_back(_: Exchange, proceed: Proceed) -> Deferred[Response]:
+        return proceed().addCallback(_as_it_is)
+
+    async def wait(_: Exchange, proceed: Proceed) -> Response:
+        return await proceed()
+
+    exchange = new_exchange(HeaderFields(REQUEST_FIELDS))
+    answer = ScriptedProxy([])
+    runs = {
+        "a chain of nothing but an answer": chain([answer]),
+        "- with ten steps that go on": chain([*[go_on] * 10, answer]),
+        "- with ten that add a callback": chain([*[come_back] * 10, answer]),
+        "- with ten that are async def": chain([*[wait] * 10, answer]),
+    }
+    return {name: partial(run, exchange) for name, run in runs.items()}
+
+
+def _as_it_is(response: Response) -> Response:
+    return response
 
 
 def _headers() -> dict[str, Case]:
