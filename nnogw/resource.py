@@ -76,7 +76,7 @@ class GatewayResource(Resource):
             started=self.monotonic(),
             started_at=self.now(),
         )
-        exchange.ip = client_address(channel.peer, request.fields, self.trusted)
+        exchange.ip = request.fields.once(client_address, channel.peer, self.trusted)
         if request.refusal is None:
             try:
                 target = self.routes.resolve(request.target, request.fields.first.get(b"host"))

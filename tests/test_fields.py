@@ -30,6 +30,26 @@ class HeaderFieldsTests(SynchronousTestCase):
         self.assertEqual(self.fields.repeated, {b"set-cookie"})
         self.assertFalse(HeaderFields([(b"Accept", b"a")]).repeated)
 
+    def test_what_is_worked_out_of_it_is_worked_out_once(self) -> None:
+        """By each of those who do, with what they need besides."""
+        calls = []
+
+        def count(fields: HeaderFields, key: bytes) -> int:
+            calls.append(key)
+            return len(fields.all(key))
+
+        def names(fields: HeaderFields) -> set[bytes]:
+            return {key for key, _, _ in fields.raw}
+
+        self.assertEqual([self.fields.once(count, b"set-cookie") for _ in range(3)], [3, 3, 3])
+        self.assertEqual(self.fields.once(names), {b"accept", b"set-cookie"})
+        self.assertEqual(calls, [b"set-cookie"])
+
+    def test_what_is_raised_over_it_is_raised_each_time(self) -> None:
+        """It may be another's mistake."""
+        for _ in range(2):
+            self.assertRaises(KeyError, self.fields.once, lambda fields: fields.first[b"missing"])
+
 
 class AnswerHeaders(SynchronousTestCase):
     """What middlewares decide on."""

@@ -60,7 +60,7 @@ class Auth:
             return self._forget_after_sign_out(exchange, proceed()) if _is_sign_out(exchange) else proceed()
 
         started = self._clock.seconds()
-        kind, token = credential(exchange.fields)
+        kind, token = exchange.fields.once(credential)
         verdict: Verdict | Deferred[Verdict] | None
         if kind == "session":
             # Most tokens are sessions that were judged a moment ago, after they had been compared with the service keys: not to do that

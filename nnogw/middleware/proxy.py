@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,6 +11,7 @@ from twisted.python.failure import Failure
 
 from nnogw.errors import NotFound, ServiceUnavailable
 from nnogw.exchange import Exchange, Response
+from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Answer, Proceed, ServiceClient
 from nnogw.wire.headers import TrustedProxies, end_to_end_request, end_to_end_response, forwarded_fields, via
 
@@ -25,7 +27,7 @@ class Proxy:
 
     def __init__(self, services: Mapping[str, ServiceClient | None], trusted: TrustedProxies, monotonic: Callable[[], float]) -> None:
         self._services = services
-        self._trusted = trusted
+        self._passing_on = {forwarding: partial(_passing_on, trusted, forwarding) for forwarding in (False, True)}
         self._monotonic = monotonic
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
@@ -43,11 +45,11 @@ class Proxy:
             raise ServiceUnavailable(
                 f"The service {route.service} is not configured.", reason="no binding and no URL", details={"service": route.service}
             )
-        fields = end_to_end_request(exchange.fields, forward_credentials=service.forward_credentials)
-        fields += forwarded_fields(exchange.fields, peer=exchange.peer, secure=exchange.secure, peer_trusted=exchange.peer in self._trusted)
-        fields.append(via(exchange.fields))
-        fields.append((b"x-nno-request-id", b"X-Nno-Request-Id", exchange.request_id.encode()))
-        fields.append((b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode()))
+        fields = [
+            *exchange.fields.once(self._passing_on[service.forward_credentials], exchange.peer, exchange.secure),
+            (b"x-nno-request-id", b"X-Nno-Request-Id", exchange.request_id.encode()),
+            (b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode()),
+        ]
         if exchange.identity is not None:
             fields += exchange.identity.fields
         exchange.upstream = service.address
@@ -67,3 +69,9 @@ class Proxy:
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.upstream_time = self._monotonic() - started
         return failure
+
+
+def _passing_on(trusted: TrustedProxies, forward_credentials: bool, fields: HeaderFields, peer: str, secure: bool) -> tuple[Field, ...]:
+    """Return what of a request's fields goes on to a service, and what the gateway says of the connection that they came on."""
+    forwarded = forwarded_fields(fields, peer=peer, secure=secure, peer_trusted=peer in trusted)
+    return (*end_to_end_request(fields, forward_credentials=forward_credentials), *forwarded, via(fields))

@@ -113,14 +113,14 @@ class TrustedProxies:
         return parsed is not None and any(parsed in network for network in self._networks)
 
 
-def client_address(peer: str, fields: HeaderFields, trusted: TrustedProxies) -> str:
+def client_address(fields: HeaderFields, peer: str, trusted: TrustedProxies) -> str:
     """Return the client's address: the first from the right in ``X-Forwarded-For`` that is not a trusted proxy.
 
     An entry that is no address ends the walk: the proxy that added it is the last that is known.
 
     Args:
-        peer: the address at the other end of the connection.
         fields: the request's header section.
+        peer: the address at the other end of the connection.
         trusted: the proxies in front of us.
     """
     if peer not in trusted:

@@ -175,7 +175,7 @@ class ClientAddress(SynchronousTestCase):
 
     def address(self, peer: str, *lists: bytes, trusted: tuple[str, ...] = ("10.0.0.0/8", "2001:db8::/32")) -> str:
         """Return the client's address."""
-        return client_address(peer, HeaderFields((b"X-Forwarded-For", value) for value in lists), TrustedProxies(trusted))
+        return client_address(HeaderFields((b"X-Forwarded-For", value) for value in lists), peer, TrustedProxies(trusted))
 
     def test_a_stranger_is_who_he_is(self) -> None:
         """Whatever he says."""
