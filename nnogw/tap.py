@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +13,7 @@ from twisted.python import usage
 
 from nnogw import __version__
 from nnogw.loading import ConfigurationError, load, warnings
+from nnogw.process import prepare
 from nnogw.service import DemoService, GatewayService, Signals, StartError
 
 log = Logger()
@@ -66,10 +65,7 @@ def makeService(options: Options) -> IService:
     """Return the service that `options` describe."""
     from twisted.internet import reactor
 
-    use_monotonic_clock(reactor)
-    reactor_module: Any = sys.modules.get("twisted.internet.epollreactor")
-    if reactor_module is not None:  # elsewhere than on Linux there is another reactor
-        reactor_module.log = Events
+    prepare(reactor)
     sys.excepthook = _one_line_for_operators
     settings = options["settings"]
     for warning in warnings(settings) if not options["demo"] else ():
@@ -79,37 +75,6 @@ def makeService(options: Options) -> IService:
     served.setServiceParent(service)
     Signals(served, reactor).setServiceParent(service)
     return service  # type: ignore[no-any-return]  # as above
-
-
-def use_monotonic_clock(reactor: Any) -> None:
-    """Let `reactor` count its time on a clock that nobody sets back.
-
-    A Twisted reactor counts in wall-clock time: set back an hour, every timeout of the process would wait an hour longer.
-    """
-    offset = time.monotonic() - reactor.seconds()
-    reactor.seconds = time.monotonic
-    for call in reactor.getDelayedCalls():
-        call.delay(offset)
-        call.seconds = time.monotonic
-
-
-class Events:
-    """Stands in for ``twisted.python.log`` in the epoll reactor, which calls every event through it.
-
-    Twisted sets up a context of the log for each event, to be found by messages of its old logging system. Nobody here reads it, and it
-    costs 6 to 8 % of a request.
-    """
-
-    @staticmethod
-    def callWithLogger(logger: object, call: Callable[..., object], *args: object) -> object:
-        """Make a call for an event; what it raises is logged, and goes no further."""
-        try:
-            return call(*args)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            log.failure("an event failed in {logger}", logger=type(logger).__name__)
-            return None
 
 
 def _show(text: str) -> None:

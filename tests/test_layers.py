@@ -35,6 +35,7 @@ LAYERS = {
     "demo": 7,
     "assembly": 7,
     "service": 7,
+    "process": 7,
     "tap": 8,
 }
 _REACTOR = "twisted.internet.reactor"

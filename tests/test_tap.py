@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-import time
 from io import StringIO
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker, MultiService
-from twisted.internet import epollreactor
-from twisted.internet.base import DelayedCall
-from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
 from nnogw.service import DemoService, GatewayService, Signals, StartError
-from nnogw.tap import Events, Options, makeService, use_monotonic_clock
+from nnogw.tap import Options, makeService
 
 
 class CommandLine(SynchronousTestCase):
@@ -74,8 +70,7 @@ class TheService(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.patch(tap.os, "environ", {"AUTH_API_KEY": "k"})
-        self.patch(tap, "use_monotonic_clock", lambda reactor: None)
-        self.patch(epollreactor, "log", epollreactor.log)
+        self.patch(tap, "prepare", lambda reactor: None)
         self.patch(sys, "excepthook", sys.excepthook)
 
     def made(self, *arguments: str) -> MultiService:
@@ -95,36 +90,3 @@ class TheService(SynchronousTestCase):
         """By the plugin."""
         (maker,) = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "nnogw"]
         self.assertEqual((maker.module, maker.options), ("nnogw.tap", Options))
-
-
-class TheEvents(SynchronousTestCase):
-    """The reactor's events, without a context of the log for each."""
-
-    def test_an_event_gets_its_call_and_a_failing_one_harms_nobody(self) -> None:
-        """What it raises is told in the log."""
-        self.assertEqual(Events.callWithLogger(self, max, 1, 2), 2)
-        self.assertIsNone(Events.callWithLogger(self, int, "x"))
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-
-    def test_an_interrupt_passes(self) -> None:
-        """It is meant for the reactor."""
-
-        def interrupted() -> None:
-            raise KeyboardInterrupt
-
-        self.assertRaises(KeyboardInterrupt, Events.callWithLogger, self, interrupted)
-
-
-class TheClock(SynchronousTestCase):
-    """A reactor's time is nobody's to set back."""
-
-    def test_the_reactor_counts_on_the_monotonic_clock(self) -> None:
-        """What it was to call later, it still calls at the same moment."""
-        reactor = MemoryReactorClock()
-        reactor.rightNow = 1_700_000_000.0  # the wall's time
-        fired: list[str] = []
-        call: DelayedCall = reactor.callLater(10, fired.append, "x")
-        use_monotonic_clock(reactor)
-        self.assertIs(reactor.seconds, time.monotonic)
-        left = call.getTime() - time.monotonic()
-        self.assertTrue(9 < left <= 10.1, left)

@@ -1,0 +1,71 @@
+"""The process that a gateway runs in: its clock, the way of its events, and its garbage collector."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+log = Logger()
+
+#: Objects by which those alive have to grow before the garbage collector looks at the new ones (Python's own figure: 700). A request on its
+#: way has about 60, and leaves no cycles; an answered error leaves a few, so that no more than some MiB ever wait to be collected.
+GROWTH = 10_000
+
+
+def prepare(reactor: Any) -> None:
+    """Make the process of `reactor` fit for a gateway, once, before it starts."""
+    use_monotonic_clock(reactor)
+    epoll: Any = sys.modules.get("twisted.internet.epollreactor")
+    if epoll is not None:  # elsewhere than on Linux there is another reactor
+        epoll.log = Events
+    reactor.callWhenRunning(settle)
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Let `reactor` count its time on a clock that nobody sets back.
+
+    A Twisted reactor counts in wall-clock time: set back an hour, every timeout of the process would wait an hour longer.
+    """
+    offset = time.monotonic() - reactor.seconds()
+    reactor.seconds = time.monotonic
+    for call in reactor.getDelayedCalls():
+        call.delay(offset)
+        call.seconds = time.monotonic
+
+
+def settle() -> None:
+    """Let the garbage collector leave alone what is not garbage; called when the start is over.
+
+    Nobody is answered during a full collection. It looks at everything that lives: the 60 000 objects of the start for 25 to 50 ms, a full
+    verdict cache for another 100 ms or more. With Python's own thresholds there is one every two seconds under full load, because
+    requests on their way look like growth. So what the start has made is left out for good, and growth is what goes beyond
+    `GROWTH`. The 99th percentile of small requests falls from 50 ms to 20, with a full cache from 65 or 110 to 20, and each request costs
+    4 % less.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GROWTH, 10, 10)
+
+
+class Events:
+    """Stands in for ``twisted.python.log`` in the epoll reactor, which calls every event through it.
+
+    Twisted sets up a context of the log for each event, to be found by messages of its old logging system. Nobody here reads it, and it
+    costs 6 to 8 % of a request.
+    """
+
+    @staticmethod
+    def callWithLogger(logger: object, call: Callable[..., object], *args: object) -> object:
+        """Make a call for an event; what it raises is logged, and goes no further."""
+        try:
+            return call(*args)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.failure("an event failed in {logger}", logger=type(logger).__name__)
+            return None
