@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
@@ -19,6 +20,9 @@ from nnogw.wire.response import UpstreamResponse
 
 #: Methods whose request may be sent twice (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+#: Seconds that one address of a name has before the next is tried too (RFC 8305 §5: 100 ms at least). Twisted also waits so long before it
+#: says that the last one has refused, and its own 300 ms are long for a service that is near.
+ATTEMPT_DELAY = 0.1
 
 
 class Upstream:
@@ -86,7 +90,7 @@ def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn)
         tls = url.scheme == "https"
         host = url.hostname or ""
         port = url.port or (443 if tls else 80)
-        endpoint = HostnameEndpoint(reactor, host, port, timeout=settings.connect_timeout)
+        endpoint = _endpoint(reactor, host, port, settings.connect_timeout)
         if tls:
             endpoint = wrapClientTLS(optionsForClientTLS(host), endpoint)
         base_path = url.path.rstrip("/").encode("ascii")
@@ -95,6 +99,15 @@ def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn)
         return None
     pool = ConnectionPool(endpoint, tls=tls, clock=reactor, turn=turn, settings=settings)
     return Upstream(name, address, _authority(host, port, tls=tls), base_path, pool, settings)
+
+
+def _endpoint(reactor: Any, host: str, port: int, timeout: float) -> Any:
+    """Return where connections to `host` lead: an address is connected to directly, so that a refusal is known at once."""
+    if isIPAddress(host):
+        return TCP4ClientEndpoint(reactor, host, port, timeout)
+    if isIPv6Address(host):
+        return TCP6ClientEndpoint(reactor, host, port, timeout)
+    return HostnameEndpoint(reactor, host, port, timeout, attemptDelay=ATTEMPT_DELAY)
 
 
 def _split_binding(binding: str) -> tuple[str, str, int]:

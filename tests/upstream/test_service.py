@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed
@@ -59,6 +61,22 @@ class Addresses(SynchronousTestCase):
         """The URL is for development."""
         self.assertEqual(self.described(binding="tcp:a:1", url="http://b")[0], "tcp:a:1")
         self.assertIsNone(service())
+
+
+class Refusals(SynchronousTestCase):
+    """Nobody listens where the service should be."""
+
+    def test_an_address_that_refuses_is_known_at_once(self) -> None:
+        """No time passes: an outage is not to keep every request waiting."""
+        for host in ("127.0.0.1", "[::1]"):
+            reactor: Any = MemoryReactorClock()
+            upstream = upstream_for("billing", ServiceSettings(url=f"http://{host}:8788"), reactor, Turn(reactor))
+            assert upstream is not None
+            answer = upstream.send(UpstreamRequest(b"GET", b"/", b"billing", [], None))
+            (address, port, factory, _, _) = reactor.tcpClients[0]
+            self.assertEqual((address, port), (host.strip("[]"), 8788))
+            factory.clientConnectionFailed(None, Failure(Refused()))
+            self.failureResultOf(answer, UpstreamFailed)
 
 
 class DeadConnections(SynchronousTestCase):
