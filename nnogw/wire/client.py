@@ -113,8 +113,10 @@ class UpstreamConnection(TwistedProtocol):
             self._get_ready()
 
     def handshakeCompleted(self) -> None:
-        """TLS is established, and the upstream is who it should be."""
-        self._get_ready()
+        """TLS is established; if the upstream is not who it should be, Twisted has aborted the connection a moment ago."""
+        transport: Any = self.transport
+        if not transport.disconnecting:
+            self._get_ready()
 
     def _not_waited_for(self, _: object) -> None:
         """Nobody waits for the connection any more: it is cut, and its end is not to be told."""

@@ -11,6 +11,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
+from nnogw.wire.client import UpstreamRequest
 from tests.wire.upstream_connection import Upstreams
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -96,6 +97,16 @@ class Connecting(SynchronousTestCase):
         upstreams.clock.advance(3)
         self.failureResultOf(connecting, UpstreamTimeout)
         self.assertTrue(upstreams.line.aborted)
+
+    def test_over_tls_it_is_not_made_if_the_certificate_has_been_refused(self) -> None:
+        """Twisted 25 aborts the connection, and then says that the handshake is complete all the same."""
+        upstreams = Upstreams(tls=True)
+        answer = upstreams.pool.connect().addCallback(lambda connection: connection.send(UpstreamRequest(b"GET", b"/", b"x", [])))
+        upstreams.line.disconnecting = True
+        upstreams.line.connection.handshakeCompleted()
+        self.assertEqual(upstreams.line.received, b"")
+        upstreams.line.lose(VerificationError([]))
+        self.assertTrue(self.failureResultOf(answer, UpstreamFailed).value.reason.startswith("TLS: "))
 
     def test_one_that_is_lost_in_the_handshake_fails(self) -> None:
         """With the reason."""
