@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
+OLD_ENOUGH := import sys; sys.exit(sys.version_info >= (3, 13))
+OLDEST := build/oldest
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test lint types docs news packaging clean
+.PHONY: help demo test oldest lint types docs news packaging clean
 
 help:
 	@echo "make demo       a gateway with a small platform behind it, and curl lines to try (Ctrl-C ends it)"
 	@echo "make test       every test, and the branch coverage"
+	@echo "make oldest     every test, with the oldest versions that setup.py allows"
 	@echo "make lint       ruff"
 	@echo "make types      mypy, strict"
 	@echo "make docs       the documentation, in docs/_build"
@@ -24,6 +27,14 @@ demo: $(VENV)/runtime
 
 test: $(VENV)/test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run
+
+oldest: $(VENV)/python
+	@$(BIN)/python -c '$(OLD_ENOUGH)' || { echo "the oldest versions have no wheels for a Python newer than 3.12" >&2; exit 1; }
+	@rm -rf $(OLDEST)
+	@$(BIN)/python -m venv $(OLDEST)
+	@echo "Installing the oldest versions into $(OLDEST) ..."
+	@$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check -r requirements/oldest.txt --editable '.[test]'
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m tests.run
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
