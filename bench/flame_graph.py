@@ -31,7 +31,7 @@ PARTS = (
     ("request log and metrics", r"nnogw/observability"),
     ("root Resource, exchange, route", r"nnogw/(resource|exchange|routes)"),
     ("joining the steps: Deferreds", r"nnogw/pipeline|twisted/internet/defer"),
-    ("the reactor: waiting, events, timers", r"twisted/|nnogw/(tap|wire/deadline)"),
+    ("the reactor: waiting, events, timers", r"twisted/|nnogw/(process|wire/deadline)"),
 )
 _RATE = 500  # samples a second
 _MOMENT = 2.0  # seconds of load before and after the recording
