@@ -31,8 +31,11 @@ class Service:
         self.fields: list[Field] = []
         self.answer: Deferred[Any] = Deferred()
 
-    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Any]:
+    def forward(
+        self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None, hinted: object = None
+    ) -> Deferred[Any]:
         """Take note, and wait for the test."""
+        self.hinted = hinted
         self.sent.append((method, target, body, host))
         self.fields = fields
         return self.answer

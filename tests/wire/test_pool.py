@@ -83,7 +83,7 @@ class Connecting(SynchronousTestCase):
         upstreams = Upstreams(connect_timeout=3)
         upstreams.endpoint.outcome = Deferred()
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.assertEqual(self.failureResultOf(connecting, UpstreamTimeout).value.end, "timeout:connect")
 
     def test_over_tls_it_is_made_when_the_handshake_is_through(self) -> None:
@@ -94,7 +94,7 @@ class Connecting(SynchronousTestCase):
         upstreams.line.connection.handshakeCompleted()
         self.assertIs(self.successResultOf(connecting), upstreams.line.connection)
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.failureResultOf(connecting, UpstreamTimeout)
         self.assertTrue(upstreams.line.aborted)
 
