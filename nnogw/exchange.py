@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nnogw.interfaces import Body
     from nnogw.routes import Route
 
+#: Who is to blame for a response that broke off; others who can end one are the client and its connection.
+_BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
+
 
 @frozen
 class Identity:
@@ -74,6 +77,7 @@ class Exchange:
     auth_time: float | None = None  # seconds spent on authentication
     upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
     upstream: str = ""  # the address that the request was sent to
+    upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
     answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
     answer_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
 
@@ -86,6 +90,11 @@ class Exchange:
     ended: float = 0.0  # monotonic seconds
     abandoned: bool = False  # the client has left: set before anything is cancelled
     on_end: list[Callable[[Exchange], None]] = attrs.field(factory=list)  # called once, when the request has ended
+
+    @property
+    def failed(self) -> bool:
+        """Whether the gateway or a service failed: a 5xx, or a response that the service broke off. Known when the request has ended."""
+        return self.status >= 500 or (self.abandoned and self.end in _BROKEN_BY_UPSTREAM)
 
     def set_field(self, name: bytes, value: bytes) -> None:
         """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""

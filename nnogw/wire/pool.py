@@ -96,5 +96,6 @@ def _translate(failure: Failure) -> Failure:
     if failure.check(DeferredTimeout, ConnectTimeout):
         return Failure(UpstreamTimeout(reason="no connection in time", end="timeout:connect"))
     if failure.check(VerificationError, SSL.Error):
-        return Failure(UpstreamFailed(reason=f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"))
-    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}"))
+        reason = f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"
+        return Failure(UpstreamFailed(reason=reason, kind="tls"))
+    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}", kind="connect"))
