@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nnogw.interfaces import AnswerBody, Body
     from nnogw.routes import Route
 
+#: Who is to blame for a response that broke off; others who can end one are the client and its connection.
+_BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
+
 
 @frozen
 class Identity:
@@ -77,6 +80,7 @@ class Exchange:
     upstream: str = ""  # the address that the request was sent to
     upstream_fields: list[Field] = attrs.field(factory=list)  # more fields for the upstream; they replace the client's of the same name
     upstream_body: AnswerBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
+    upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
     answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
     answer_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
 
@@ -93,6 +97,11 @@ class Exchange:
     def __repr__(self) -> str:
         """Name the request without its query and its credentials: this may stand in a log."""
         return f"<Exchange {self.request_id or '-'}: {self.method.decode('latin-1')} {self.path.decode('latin-1') or 'a refused target'}>"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the gateway or a service failed: a 5xx, or a response that the service broke off. Known when the request has ended."""
+        return self.status >= 500 or (self.abandoned and self.end in _BROKEN_BY_UPSTREAM)
 
     def set_field(self, name: bytes, value: bytes) -> None:
         """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""

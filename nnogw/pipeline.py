@@ -49,7 +49,7 @@ def middlewares(
         SecurityHeaders(settings.security_headers),
         ErrorHandler(),
         RequestId(ids),
-        RequestLogger(log, format_line),
+        RequestLogger(log, format_line, skip=settings.server.access_log_skip),
         Timing(clock.seconds),
         RateLimiter(settings.rate_limit, store=limits),
         Cors(settings.cors),

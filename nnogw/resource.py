@@ -176,8 +176,10 @@ class _Rendering:
         if streaming is not None and not isinstance(streaming.body, bytes):
             streaming.body.stopProducing()
 
-    def _broke(self, reason: str) -> None:
-        self._exchange.reason = reason
+    def _broke(self, error: Exception) -> None:
+        exchange = self._exchange
+        exchange.reason = error.reason if isinstance(error, GatewayError) else str(error)
+        exchange.upstream_failure = getattr(error, "kind", "")
         self._streaming = None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from nnogw.errors import NotFound, ServiceUnavailable
+from nnogw.errors import NotFound, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Answer, Proceed, ServiceClient
@@ -78,6 +78,9 @@ class Proxy:
 
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.upstream_time = self._monotonic() - started
+        error = failure.value
+        if isinstance(error, (UpstreamFailed, UpstreamTimeout)):  # and not what the client's own body failed with
+            exchange.upstream_failure = error.kind
         return failure
 
 

@@ -509,7 +509,7 @@ class UpstreamConnection(TwistedProtocol):
                 transport.abortConnection()
 
     def _malformed(self, what: str) -> bytes:
-        self._fail(UpstreamFailed(reason=f"malformed answer: {what}"))
+        self._fail(UpstreamFailed(reason=f"malformed answer: {what}", kind="malformed"))
         self._abort()
         return b""
 

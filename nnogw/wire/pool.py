@@ -114,5 +114,6 @@ def _translate(failure: Failure) -> Failure:
     if failure.check(ConnectTimeout):
         return Failure(_too_late())
     if failure.check(VerificationError, SSL.Error):
-        return Failure(UpstreamFailed(reason=f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"))
-    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}"))
+        reason = f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"
+        return Failure(UpstreamFailed(reason=reason, kind="tls"))
+    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}", kind="connect"))
