@@ -16,7 +16,7 @@ from nnogw.fields import HeaderFields
 from nnogw.wire.chunked import pieces
 from nnogw.wire.deadline import Deadline
 from nnogw.wire.inlet import Inlet
-from nnogw.wire.known_section import KnownSection
+from nnogw.wire.known_section import LONGEST, KnownSection
 from nnogw.wire.outlet import Outlet
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
@@ -182,7 +182,7 @@ class GatewayChannel(Protocol):
                 body = ClientBody(self, None)
                 self._receive = self._receive_chunked
         self._body = body
-        if body is None and version == b"1.1" and KnownSection.fits(fields):
+        if body is None and version == b"1.1" and len(head) <= LONGEST and KnownSection.fits(fields):
             self._known = KnownSection(head, fields, keep_alive=self._keep_alive)
         self._wait_for_nothing()
         self._answer(
