@@ -21,8 +21,8 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 #: A dot segment, also with path parameters behind it, which Java servers ignore when they resolve it.
 #: ``?`` and ``#``: they were escaped, and end the path for a server that splits what it has unescaped.
 _DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?=[/;?#]|\Z)")
-#: Readings of a path that are looked at: the third is for an escape that is escaped twice (``%25252F``, a URL in a URL in a URL), the last
-#: finds nothing more to unescape.
+#: How often a path is unescaped to see how it may be read. A URL within a URL within a URL (``%25252F``) takes three times; what then still
+#: has escapes was made to be unescaped for a long time.
 _MOST_READINGS = 4
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
@@ -137,7 +137,7 @@ def canonical(raw: bytes) -> bytes:
             break
         reading = unescaped
     else:
-        raise _refused("an escape that is escaped more than twice in the path")
+        raise _refused("an escape that is escaped more than three times in the path")
     return _ESCAPE.sub(_canonical_escape, raw)
 
 

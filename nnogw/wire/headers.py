@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nnogw.fields import Field, HeaderFields
 from nnogw.memo import Memo
-from nnogw.wire.hops import UNKNOWN, Account, account, hops_before, node, parsed_address
+from nnogw.wire.hops import UNKNOWN, EarlierHops, earlier_hops, hop_list, node, parsed_address
 
 #: RFC 9110 §7.6.1, and older ones that are still met.
 _HOP_BY_HOP = frozenset(
@@ -33,7 +33,7 @@ _OURS = frozenset(
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 #: Besides every ``X-Forwarded-*``: where proxies put the client's address. From anybody else they are a client's word on itself.
 _FROM_PROXIES = frozenset({b"cf-connecting-ip", b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"x-real-ip"})
-#: What a name may have besides letters and digits (RFC 9110 §5.6.2): CGI-like servers make ``_`` of all of these, and names become the same.
+#: What a name may have besides letters and digits (RFC 9110 §5.6.2). CGI-like servers make ``_`` of any of them: names become the same.
 _SEPARATORS = b"!#$%&'*+-.^_`|~"
 _AS_HYPHENS = bytes.maketrans(_SEPARATORS, b"-" * len(_SEPARATORS))
 #: `Connection` as nearly everybody sends it: it names nothing.
@@ -47,8 +47,8 @@ def end_to_end_request(fields: HeaderFields, *, forward_credentials: bool, peer_
     """Return the fields of a request that go on to the upstream, before the gateway's own are added.
 
     Hop-by-hop fields and those that ``Connection`` names stay behind (RFC 9110 §7.6.1); so do those that the gateway states itself, and
-    every ``X-Nno-*``. ``X-Forwarded-*``, ``X-Real-IP`` and their like go on from a trusted proxy only. All of these names stay behind, whoever
-    sends them, in spellings with another separator for ``-`` (``X_Nno.Role``), which CGI-like servers take for the same.
+    every ``X-Nno-*``. ``X-Forwarded-*``, ``X-Real-IP`` and their like go on from a trusted proxy only. Spellings of all these names with
+    another separator for ``-`` (``X_Nno.Role``) stay behind, whoever sends them: CGI-like servers take them for the same.
 
     Args:
         fields: the request's header section.
@@ -93,8 +93,8 @@ def forwarded_fields(fields: HeaderFields, *, peer: str, secure: bool, peer_trus
         secure: whether that connection is TLS.
         peer_trusted: the peer is a trusted proxy: what it says of earlier hops is kept, and ours added; else it is replaced.
     """
-    ours = _OURSELVES[peer, secure, fields.first.get(b"host", b"")]
-    return _behind(account(fields), ours) if peer_trusted else ours.fields
+    ours = _OWN_HOPS[peer, secure, fields.first.get(b"host", b"")]
+    return _behind(earlier_hops(fields), ours) if peer_trusted else ours.fields
 
 
 class TrustedProxies:
@@ -138,7 +138,7 @@ def client_address(fields: HeaderFields, peer: str, trusted: TrustedProxies) -> 
     if peer not in trusted:
         return peer.removeprefix("::ffff:") if "." in peer else peer
     address = peer
-    for hop in reversed(hops_before(fields)):
+    for hop in reversed(hop_list(fields)):
         if hop.address is None:
             break
         address = hop.address
@@ -180,7 +180,7 @@ def _without_named(passing: list[Field], fields: HeaderFields) -> list[Field]:
     return [item for item in passing if item[0] not in named]
 
 
-class _Ourselves(NamedTuple):
+class _OwnHop(NamedTuple):
     """What the gateway itself has to say of a connection, and the fields that say it; `host` may be empty."""
 
     listed: bytes
@@ -190,7 +190,7 @@ class _Ourselves(NamedTuple):
     fields: tuple[Field, ...]
 
 
-def _ourselves(connection: tuple[str, bool, bytes]) -> _Ourselves:
+def _own_hop(connection: tuple[str, bool, bytes]) -> _OwnHop:
     """Return what the gateway has to say of a connection: its peer, whether it is TLS, and the ``Host`` of the request."""
     peer, secure, host = connection
     address = parsed_address(peer)
@@ -200,20 +200,20 @@ def _ourselves(connection: tuple[str, bool, bytes]) -> _Ourselves:
     if host:
         element += b';host="%b"' % host
     element += b";proto=" + proto
-    return _Ourselves(listed, proto, host, element, _stated(listed, proto, host, element))
+    return _OwnHop(listed, proto, host, element, _stated(listed, proto, host, element))
 
 
-_OURSELVES: Memo[tuple[str, bool, bytes], _Ourselves] = Memo(_ourselves, room=2 * 1024 * 1024)
+_OWN_HOPS: Memo[tuple[str, bool, bytes], _OwnHop] = Memo(_own_hop, room=2 * 1024 * 1024)
 
 
-def _behind(told: Account, ours: _Ourselves) -> tuple[Field, ...]:
+def _behind(earlier: EarlierHops, ours: _OwnHop) -> tuple[Field, ...]:
     """Return our word behind that of a trusted proxy; a hop without an address adds nothing to lists of addresses."""
     listed, forwarded = ours.listed, ours.element
-    if told.hops:
-        listed, forwarded = b", ".join([hop.listed for hop in told.hops]), told.forwarded
+    if earlier.hops:
+        listed, forwarded = b", ".join([hop.listed for hop in earlier.hops]), earlier.forwarded
         if ours.listed != UNKNOWN:
             listed, forwarded = b"%b, %b" % (listed, ours.listed), b"%b, %b" % (forwarded, ours.element)
-    return _stated(listed, told.proto or ours.proto, told.host or ours.host, forwarded)
+    return _stated(listed, earlier.proto or ours.proto, earlier.host or ours.host, forwarded)
 
 
 def _stated(listed: bytes, proto: bytes, host: bytes, forwarded: bytes) -> tuple[Field, ...]:

@@ -45,7 +45,7 @@ class Hop(NamedTuple):
     element: bytes
 
 
-class Account(NamedTuple):
+class EarlierHops(NamedTuple):
     """What a trusted proxy says of the hops before the gateway.
 
     Attributes:
@@ -61,7 +61,7 @@ class Account(NamedTuple):
     host: bytes
 
 
-def hops_before(fields: HeaderFields) -> list[Hop]:
+def hop_list(fields: HeaderFields) -> list[Hop]:
     """Return the hops that `fields` list, the client first: of ``X-Forwarded-For``, else of ``Forwarded``; of each the nearest 32."""
     value = fields.joined(b"x-forwarded-for")
     if value.strip(b" \t,"):
@@ -69,9 +69,9 @@ def hops_before(fields: HeaderFields) -> list[Hop]:
     return [_hop_of(element) for element in _elements(fields.joined(b"forwarded"))]
 
 
-def account(fields: HeaderFields) -> Account:
+def earlier_hops(fields: HeaderFields) -> EarlierHops:
     """Return what the trusted proxy that sends `fields` says of the hops before it."""
-    hops = hops_before(fields)
+    hops = hop_list(fields)
     proto = _last(fields, b"x-forwarded-proto", _SCHEME)
     host = _last(fields, b"x-forwarded-host", _HOST)
     if b"forwarded" in fields.first:
@@ -79,8 +79,8 @@ def account(fields: HeaderFields) -> Account:
         elements = _elements(value)
         if elements and _nodes(hops) == _nodes([_hop_of(element) for element in elements]):
             nearest = elements[-1]
-            return Account(hops, value, proto or _valid(nearest.get(b"proto"), _SCHEME), host or _valid(nearest.get(b"host"), _HOST))
-    return Account(hops, b", ".join([hop.element for hop in hops]), proto, host)
+            return EarlierHops(hops, value, proto or _valid(nearest.get(b"proto"), _SCHEME), host or _valid(nearest.get(b"host"), _HOST))
+    return EarlierHops(hops, b", ".join([hop.element for hop in hops]), proto, host)
 
 
 def parsed_address(address: str) -> IPv4Address | IPv6Address | None:
