@@ -18,8 +18,9 @@ UNKNOWN = b"unknown"
 
 #: Hops that are read, the nearest ones: more come from nobody but a client that wants its list to cost time (traceroute tries 30).
 _MOST_HOPS = 32
-#: Parameters of ``Forwarded`` that are read: four for each hop (by, for, host, proto).
+#: Parameters of ``Forwarded`` that are read: four for each hop (by, for, host, proto); and bytes of it: 128 for each hop.
 _MOST_PARAMETERS = 4 * _MOST_HOPS
+_LONGEST_FORWARDED = 128 * _MOST_HOPS
 _LONGEST_NODE = 64  # characters: the longest address has 45, with brackets and a port 53
 
 #: A parameter of ``Forwarded`` or none, and what follows (RFC 7239 §4). Some proxies forget the quotes around IPv6 addresses and ports.
@@ -62,24 +63,24 @@ class EarlierHops(NamedTuple):
 
 
 def hop_list(fields: HeaderFields) -> list[Hop]:
-    """Return the hops that `fields` list, the client first: of ``X-Forwarded-For``, else of ``Forwarded``; of each the nearest 32."""
-    value = fields.joined(b"x-forwarded-for")
-    if value.strip(b" \t,"):
-        return [_HOPS[entry] for entry in value.split(b",")[-_MOST_HOPS:]]
-    return [_hop_of(element) for element in _elements(fields.joined(b"forwarded"))]
+    """Return the hops that `fields` list, the client first: of ``X-Forwarded-For`` the nearest 32, else those of ``Forwarded``."""
+    return _listed(fields) or [_hop_of(element) for element in _elements(fields.joined(b"forwarded"))]
 
 
 def earlier_hops(fields: HeaderFields) -> EarlierHops:
     """Return what the trusted proxy that sends `fields` says of the hops before it."""
-    hops = hop_list(fields)
+    hops = _listed(fields)
     proto = _last(fields, b"x-forwarded-proto", _SCHEME)
     host = _last(fields, b"x-forwarded-host", _HOST)
-    if b"forwarded" in fields.first:
-        value = fields.joined(b"forwarded")
-        elements = _elements(value)
-        if elements and _nodes(hops) == _nodes([_hop_of(element) for element in elements]):
+    value = fields.joined(b"forwarded")
+    elements = _elements(value)
+    if elements:
+        standard = [_hop_of(element) for element in elements]
+        if not hops or _nodes(hops) == _nodes(standard):
             nearest = elements[-1]
-            return EarlierHops(hops, value, proto or _valid(nearest.get(b"proto"), _SCHEME), host or _valid(nearest.get(b"host"), _HOST))
+            proto = proto or _valid(nearest.get(b"proto"), _SCHEME)
+            host = host or _valid(nearest.get(b"host"), _HOST)
+            return EarlierHops(hops or standard, value, proto, host)
     return EarlierHops(hops, b", ".join([hop.element for hop in hops]), proto, host)
 
 
@@ -127,8 +128,16 @@ def _without_port(entry: str) -> str:
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
+def _listed(fields: HeaderFields) -> list[Hop]:
+    """Return the hops of ``X-Forwarded-For``, the nearest 32; nothing where it says nothing."""
+    value = fields.joined(b"x-forwarded-for")
+    return [_HOPS[entry] for entry in value.split(b",")[-_MOST_HOPS:]] if value.strip(b" \t,") else []
+
+
 def _elements(value: bytes) -> list[dict[bytes, bytes]]:
     """Return the parameters of each element of ``Forwarded``; nothing where it is malformed or too long to be read."""
+    if not value or len(value) > _LONGEST_FORWARDED:
+        return []
     elements: list[dict[bytes, bytes]] = []
     element: dict[bytes, bytes] = {}
     at = 0

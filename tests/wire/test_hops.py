@@ -94,6 +94,7 @@ class Lists(SynchronousTestCase):
         self.assertEqual((len(hops), hops[-1]), (32, "10.4.199.1"))
         self.assertEqual(addresses((b"Forwarded", b", ".join([b"for=10.0.0.1"] * 33))), [])
         self.assertEqual(addresses((b"Forwarded", b"for=10.0.0.1" + b";" * 500)), [])
+        self.assertEqual(addresses((b"Forwarded", b"for=10.0.0.1;by=_" + b"a" * 5000)), [])
 
     @settings(deadline=None, max_examples=300)
     @given(st.text('for="\\[]:;, \t_ab1.é', max_size=60), st.text('1.:[],_a "', max_size=40))
