@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nnogw.fields import Field, HeaderFields
 from nnogw.memo import Memo
-from nnogw.wire.hops import UNKNOWN, EarlierHops, earlier_hops, hop_list, node, parsed_address
+from nnogw.wire.hops import UNKNOWN, EarlierHops, earlier_hops, hop_list, node, parameters, parsed_address
 
 #: RFC 9110 §7.6.1, and older ones that are still met.
 _HOP_BY_HOP = frozenset(
@@ -196,10 +196,7 @@ def _own_hop(connection: tuple[str, bool, bytes]) -> _OwnHop:
     address = parsed_address(peer)
     listed = UNKNOWN if address is None else str(address).encode("ascii")
     proto = b"https" if secure else b"http"
-    element = b"for=" + (UNKNOWN if address is None else node(str(address)))
-    if host:
-        element += b';host="%b"' % host
-    element += b";proto=" + proto
+    element = b"for=" + (UNKNOWN if address is None else node(str(address))) + parameters(host, proto)
     return _OwnHop(listed, proto, host, element, _stated(listed, proto, host, element))
 
 

@@ -51,7 +51,8 @@ class EarlierHops(NamedTuple):
 
     Attributes:
         hops: the client first; ``X-Forwarded-For`` and ``Forwarded`` both list these.
-        forwarded: the value of ``Forwarded`` for them: the proxy's own, unless that lists others.
+        forwarded: the value of ``Forwarded`` for them: the proxy's own if it lists the same; else made of `hops`, with `host` and `proto`
+            in the last element, which is the proxy's word on the request that it got (RFC 7239 §5).
         proto: the scheme of the client's request; empty where nothing is said.
         host: the host of the client's request; empty where nothing is said.
     """
@@ -81,7 +82,8 @@ def earlier_hops(fields: HeaderFields) -> EarlierHops:
             proto = proto or _valid(nearest.get(b"proto"), _SCHEME)
             host = host or _valid(nearest.get(b"host"), _HOST)
             return EarlierHops(hops or standard, value, proto, host)
-    return EarlierHops(hops, b", ".join([hop.element for hop in hops]), proto, host)
+    forwarded = b", ".join([hop.element for hop in hops])
+    return EarlierHops(hops, forwarded + parameters(host, proto) if hops else b"", proto, host)
 
 
 def parsed_address(address: str) -> IPv4Address | IPv6Address | None:
@@ -100,6 +102,12 @@ def node(address: str, port: str = "") -> bytes:
     if port:
         shown = f"{shown}:{port}"
     return (f'"{shown}"' if ":" in shown else shown).encode("ascii")
+
+
+def parameters(host: bytes, proto: bytes) -> bytes:
+    """Return what an element of ``Forwarded`` has behind its node; either may be empty, and is left out then."""
+    said = b';host="%b"' % host if host else b""
+    return b"%b;proto=%b" % (said, proto) if proto else said
 
 
 def _hop(entry: bytes) -> Hop:

@@ -231,7 +231,7 @@ class TrustedProxy(TestCase):
         self.assertEqual(status(answer), 200)
         for line in (
             b"X-Forwarded-For: 6.6.6.6, 203.0.113.9, 127.0.0.1",
-            b'Forwarded: for=6.6.6.6, for=203.0.113.9, for=127.0.0.1;host="gateway";proto=http',
+            b'Forwarded: for=6.6.6.6, for=203.0.113.9;host="api.example";proto=https, for=127.0.0.1;host="gateway";proto=http',
             b"X-Forwarded-Proto: https",
             b"X-Forwarded-Host: api.example",
             b"X-Real-IP: 203.0.113.9",

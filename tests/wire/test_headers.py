@@ -252,7 +252,7 @@ class Forwarded(SynchronousTestCase):
         """A trusted proxy's lists are left as they are."""
         self.assertEqual(self.said(peer="unix")[b"X-Forwarded-For"], b"unknown")
         said = self.said((b"X-Forwarded-For", b"203.0.113.9"), (b"X-Forwarded-Proto", b"https"), peer="unix", trusted=True)
-        self.assertEqual((said[b"X-Forwarded-For"], said[b"Forwarded"]), (b"203.0.113.9", b"for=203.0.113.9"))
+        self.assertEqual((said[b"X-Forwarded-For"], said[b"Forwarded"]), (b"203.0.113.9", b"for=203.0.113.9;proto=https"))
         self.assertEqual(said[b"X-Forwarded-Proto"], b"https")
 
 

@@ -76,6 +76,14 @@ class Lists(SynchronousTestCase):
             said = read((b"X-Forwarded-For", b"203.0.113.9, 198.51.100.7"), (b"Forwarded", value))
             self.assertEqual(said.forwarded, b"for=203.0.113.9, for=198.51.100.7", value)
 
+    def test_one_that_is_written_anew_says_scheme_and_host_in_the_proxys_element(self) -> None:
+        """The last: it is the one that the proxy would have added. Who reads Forwarded first would find another scheme in ours."""
+        pairs = [(b"X-Forwarded-For", b"6.6.6.6, 203.0.113.9"), (b"X-Forwarded-Proto", b"https"), (b"Forwarded", b"for=6.6.6.6;proto=http")]
+        self.assertEqual(read(*pairs).forwarded, b"for=6.6.6.6, for=203.0.113.9;proto=https")
+        pairs.append((b"X-Forwarded-Host", b"api.example"))
+        self.assertEqual(read(*pairs).forwarded, b'for=6.6.6.6, for=203.0.113.9;host="api.example";proto=https')
+        self.assertEqual(read(*pairs[1:2]).forwarded, b"")
+
     def test_forwarded_alone_counts(self) -> None:
         """An X-Forwarded-For that says nothing is none."""
         value = b'for=203.0.113.9;proto=http, for="[2001:db8::1]:80";proto=https;host="api.example"'
