@@ -63,6 +63,12 @@ def is_private(description: str) -> bool:
         return False
 
 
+def socket_path(description: str) -> str:
+    """Return the path of the unix socket that a server endpoint binds; empty for an endpoint of another kind."""
+    scheme, positional, named = _split(description)
+    return _argument(positional, named, 0, "address") if scheme == "unix" else ""
+
+
 def client_endpoint(value: object) -> str:
     """Expect where to connect to, or nothing."""
     if value == "":

@@ -40,6 +40,19 @@ class Unexpected(Exception):
         self.expected = expected
 
 
+class OtherBrackets(Unexpected):
+    """A value is not the table, or not the tables, that are expected where it stands: `how` they are written follows from the place.
+
+    Args:
+        value: what was found.
+        expected: what was expected; ``{}`` stands for the names of the tables.
+    """
+
+    def at(self, path: Path) -> str:
+        """Return what was expected at `path`."""
+        return self.expected.format(".".join(str(name) for name in path if not isinstance(name, int)))
+
+
 def structure(document: Document) -> Settings | None:
     """Return the settings that `document` describes; None if there are problems, which are noted in it."""
     try:
@@ -67,7 +80,7 @@ def _note_problems(document: Document, error: Exception, path: Path) -> None:
             _note_problems(document, inner, (*path, place.index))
     else:
         assert isinstance(error, Unexpected)
-        document.unexpected(path, error.value, error.expected)
+        document.unexpected(path, error.value, error.at(path) if isinstance(error, OtherBrackets) else error.expected)
 
 
 def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -81,7 +94,7 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
         if rule is not None:
             structure_option = _list_of(_by_rule(rule), "a list of strings") if arguments else _by_rule(rule)
         elif typing.get_origin(types[option.name]) is tuple:
-            structure_option = _list_of(_of_class(arguments[0]), "tables, each under its own [[…]]")
+            structure_option = _tables_of(_of_class(arguments[0]))
         else:
             continue
         hooks[option.name] = override(struct_hook=_hook(structure_option))
@@ -91,7 +104,7 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
 
     def from_anything(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise Unexpected(value, "a table")
+            raise OtherBrackets(value, "a table: [{}], with single brackets" if isinstance(value, list) else "a table")
         return from_table(value, kind)
 
     return from_anything
@@ -122,6 +135,17 @@ def _list_of(structure_item: Structure, expected: str) -> Structure:
         return tuple(_items(enumerate(value), structure_item))
 
     return structure_list
+
+
+def _tables_of(structure_table: Structure) -> Structure:
+    structure_list = _list_of(structure_table, "")
+
+    def structure_tables(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise OtherBrackets(value, "a list of tables: [[{}]], with double brackets, above each")
+        return structure_list(value)
+
+    return structure_tables
 
 
 def _structure_services(value: Any) -> dict[str, ServiceSettings]:

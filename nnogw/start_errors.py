@@ -1,0 +1,83 @@
+"""Why a gateway cannot open what it needs at its start, in one line: which setting, what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from twisted.internet.error import CannotListenError
+
+from nnogw.loading.addresses import socket_path
+
+_OPTIONS = {"server.listen": "--listen", "server.admin": "--admin"}  # what moves a listener without an edit
+
+
+def cannot_listen(setting: str, endpoint: str, error: BaseException) -> str:
+    """Return why a listener cannot be bound.
+
+    Args:
+        setting: where it is configured, such as ``"server.listen"``.
+        endpoint: the endpoint string, as its operator wrote it.
+        error: what the reactor raised.
+    """
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    path = socket_path(endpoint)
+    if not isinstance(cause, OSError):  # Twisted's lock beside a unix socket has no number
+        why = _taken(path) if path and isinstance(error, CannotListenError) else str(cause) or type(cause).__name__
+    elif path:
+        why = _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path)
+    else:
+        why = _at_port(cause)
+    place = ", ".join(filter(None, (setting, _OPTIONS.get(setting))))
+    return f"cannot listen on {endpoint} ({place}): {why}"
+
+
+def cannot_open_log(path: str, error: OSError) -> str:
+    """Return why the request log cannot be opened.
+
+    Args:
+        path: the file, or ``"-"``.
+        error: what the system raised.
+    """
+    if path == "-":
+        return f"cannot write the request log (server.access_log): standard output is closed ({_words(error)}); set a file"
+    return f"cannot open the request log {path} (server.access_log): {_in_folder(error, path)}"
+
+
+def _taken(path: str) -> str:
+    return f"another process listens on {path}; stop it, or use another path"
+
+
+def _at_port(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another process uses this port; stop it, or use another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; expected interface= with an address of its own, or none for all"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            "only root may use this port; use one from 1024 on, or give the process the right to "
+            "(systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+        )
+    return _words(error)
+
+
+def _in_folder(error: OSError, path: str) -> str:
+    """Return what is wrong with the folder of `path`, or else with `path` itself."""
+    folder = os.path.dirname(os.path.abspath(path))
+    user = f"user {os.geteuid()}"
+    if error.errno == errno.ENOENT:
+        return f"folder {folder} does not exist; make it (mkdir -p {folder}), and let {user} write to it"
+    if error.errno == errno.ENOTDIR:
+        return f"{folder} is no folder, or lies below a file"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        what = path if os.path.exists(path) and not os.access(path, os.W_OK) else f"folder {folder}"
+        return f"{user} may not write to {what}; change its owner or its mode"
+    if error.errno == errno.EISDIR:
+        return "it is a folder, expected a file"
+    if error.errno == errno.EROFS:
+        return f"folder {folder} is on a file system that is read-only"
+    return _words(error)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
