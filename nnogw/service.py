@@ -88,7 +88,8 @@ class GatewayService(Service):
         if not outcome:
             raise StartError(f"nnogw: cannot listen on {endpoint} ({setting}): it does not bind at once")
         if isinstance(outcome[0], Failure):
-            raise StartError(f"nnogw: {cannot_listen(setting, endpoint, outcome[0].value)}")
+            reason: Any = outcome[0].value  # an exception, though Failure's types allow None
+            raise StartError(f"nnogw: {cannot_listen(setting, endpoint, reason)}")
         return outcome[0]
 
     def startService(self) -> None:

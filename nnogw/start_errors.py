@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from twisted.internet.error import CannotListenError
 
 from nnogw.loading.addresses import socket_path
 
-_OPTIONS = {"server.listen": "--listen", "server.admin": "--admin"}  # what moves a listener without an edit
+_SETTINGS = {"server.listen": "server.listen, --listen", "server.admin": "server.admin, --admin"}  # what moves a listener
 
 
 def cannot_listen(setting: str, endpoint: str, error: BaseException) -> str:
@@ -28,8 +29,7 @@ def cannot_listen(setting: str, endpoint: str, error: BaseException) -> str:
         why = _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path)
     else:
         why = _at_port(cause)
-    place = ", ".join(filter(None, (setting, _OPTIONS.get(setting))))
-    return f"cannot listen on {endpoint} ({place}): {why}"
+    return f"cannot listen on {endpoint}: {why} ({_SETTINGS.get(setting, setting)})"
 
 
 def cannot_open_log(path: str, error: OSError) -> str:
@@ -40,17 +40,19 @@ def cannot_open_log(path: str, error: OSError) -> str:
         error: what the system raised.
     """
     if path == "-":
-        return f"cannot write the request log (server.access_log): standard output is closed ({_words(error)}); set a file"
-    return f"cannot open the request log {path} (server.access_log): {_in_folder(error, path)}"
+        return f"cannot write the request log: standard output is closed ({_words(error)}); set a file (server.access_log)"
+    return f"cannot open the request log {path}: {_in_folder(error, path)} (server.access_log)"
 
 
 def _taken(path: str) -> str:
-    return f"another process listens on {path}; stop it, or use another path"
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        return f"{path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected the path of a socket or of nothing yet"
+    return "the socket is in use by another process; stop that one, or listen on another path"
 
 
 def _at_port(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "another process uses this port; stop it, or use another port"
+        return "the port is in use by another process; stop that one, or listen on another port"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address; expected interface= with an address of its own, or none for all"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -74,6 +76,8 @@ def _in_folder(error: OSError, path: str) -> str:
         return f"{user} may not write to {what}; change its owner or its mode"
     if error.errno == errno.EISDIR:
         return "it is a folder, expected a file"
+    if error.errno == errno.ENXIO:
+        return "it is a named pipe that nobody reads; start its reader first"
     if error.errno == errno.EROFS:
         return f"folder {folder} is on a file system that is read-only"
     return _words(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 from OpenSSL import crypto
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.loading.addresses import admin_endpoint, client_endpoint, is_private, server_endpoint, trusted_proxy
+from nnogw.loading.addresses import admin_endpoint, client_endpoint, is_private, overlap, server_endpoint, trusted_proxy
 
 
 class ServerEndpointTests(SynchronousTestCase):
@@ -44,6 +44,27 @@ class ServerEndpointTests(SynchronousTestCase):
             self.assertIn("a Twisted server endpoint", server_endpoint(description), description)
         for value in (8787, None, "tcp:80\n", "unix:/a\x00"):
             self.assertIn("a Twisted server endpoint", server_endpoint(value), repr(value))
+
+    def test_what_people_write_instead_is_answered_with_the_endpoint(self) -> None:
+        """Ports, addresses and URLs, as other programs take them."""
+        for value, endpoint in (
+            (8787, "tcp:8787"),
+            ("8787", "tcp:8787"),
+            (":8787", "tcp:8787"),
+            ("*:8787", "tcp:8787"),
+            ("127.0.0.1:8787", "tcp:8787:interface=127.0.0.1"),
+            ("[::1]:8787", "tcp:8787:interface=\\:\\:1"),
+            ("tcp:127.0.0.1:8787", "tcp:8787:interface=127.0.0.1"),
+            ("http://localhost:8787/", "tcp:8787:interface=localhost"),
+            ("/run/nnogw.sock", "unix:/run/nnogw.sock"),
+        ):
+            self.assertEqual(server_endpoint(value), f'a Twisted server endpoint: "{endpoint}"', repr(value))
+            self.assertEqual(server_endpoint(endpoint), "", endpoint)
+
+    def test_the_colons_of_an_ipv6_address_are_answered_with_their_escapes(self) -> None:
+        """Twisted would complain of an argument that is there twice."""
+        for value, escaped in (("tcp6:80:interface=::1", "\\:\\:1"), ("tcp:80:interface=fe80::1:2:backlog=9", "fe80\\:\\:1\\:2")):
+            self.assertIn(f"interface={escaped}", server_endpoint(value), value)
 
     def test_twisteds_own_complaint_is_passed_on(self) -> None:
         """It knows best."""
@@ -119,6 +140,34 @@ class PrivateTests(SynchronousTestCase):
         self.assertIn("a Twisted server endpoint", admin_endpoint(3))
 
 
+class OverlapTests(SynchronousTestCase):
+    """What cannot be bound twice."""
+
+    def test_the_same_socket_and_all_addresses_overlap(self) -> None:
+        """However it is written."""
+        for one, other in (
+            ("tcp:80:interface=127.0.0.1", "tcp:port=80:interface=127.0.0.1:backlog=9"),
+            ("tcp:80", "tcp:80:interface=127.0.0.1"),
+            ("tcp:80:interface=0.0.0.0", "ssl:80:interface=10.0.0.1"),
+            ("tcp6:80", "tcp6:80:interface=\\:\\:1"),
+            ("unix:/a", "unix:address=/a:mode=660"),
+        ):
+            self.assertTrue(overlap(one, other), f"{one} {other}")
+            self.assertTrue(overlap(other, one), f"{other} {one}")
+
+    def test_different_sockets_do_not(self) -> None:
+        """Nor what the system chooses, or systemd has bound."""
+        for one, other in (
+            ("tcp:80:interface=127.0.0.1", "tcp:81:interface=127.0.0.1"),
+            ("tcp:80:interface=127.0.0.1", "tcp:80:interface=127.0.0.2"),
+            ("tcp:80:interface=127.0.0.1", "tcp6:80:interface=\\:\\:1"),
+            ("tcp:0", "tcp:0"),
+            ("unix:/a", "unix:/b"),
+            ("systemd:domain=INET:index=0", "systemd:domain=INET:index=1"),
+        ):
+            self.assertFalse(overlap(one, other), f"{one} {other}")
+
+
 class ClientEndpointTests(SynchronousTestCase):
     """Where services are."""
 
@@ -157,6 +206,12 @@ class ClientEndpointTests(SynchronousTestCase):
             None,
         ):
             self.assertIn("a Twisted client endpoint", client_endpoint(value), repr(value))
+
+    def test_what_people_write_instead_is_answered_with_the_endpoint(self) -> None:
+        """A URL belongs into another option."""
+        self.assertEqual(client_endpoint("localhost:8080"), 'a Twisted client endpoint: "tcp:localhost:8080"')
+        self.assertEqual(client_endpoint("/run/a.sock"), 'a Twisted client endpoint: "unix:/run/a.sock"')
+        self.assertTrue(client_endpoint("http://localhost:8080").endswith("; a URL is given as url"))
 
     def test_ssl_is_refused_with_the_reason(self) -> None:
         """Twisted's ``ssl:`` accepts any certificate."""

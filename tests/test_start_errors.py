@@ -1,0 +1,116 @@
+"""Why a gateway does not start: which setting, what is wrong, what would be right. In one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+
+from nnogw.start_errors import cannot_listen, cannot_open_log
+
+
+def error(number: int) -> OSError:
+    """Return the system's error of that number."""
+    return OSError(number, os.strerror(number))
+
+
+class Listeners(SynchronousTestCase):
+    """A listener that cannot be bound."""
+
+    def said(self, endpoint: str, cause: object, setting: str = "server.listen") -> str:
+        """Return what is said when Twisted cannot listen on `endpoint` because of `cause`."""
+        return cannot_listen(setting, endpoint, CannotListenError(None, "…", cause))
+
+    def test_it_names_the_endpoint_the_setting_and_the_option(self) -> None:
+        """So that the reader knows where to change it."""
+        endpoint = "tcp:80:interface=127.0.0.1"
+        line = self.said(endpoint, error(errno.EADDRINUSE))
+        self.assertTrue(line.startswith(f"cannot listen on {endpoint}: the port is in use by another process"), line)
+        self.assertTrue(line.endswith("(server.listen, --listen)"), line)
+        self.assertTrue(self.said(endpoint, error(errno.EADDRINUSE), "server.admin").endswith("(server.admin, --admin)"))
+
+    def test_a_port_for_root_only_is_told_with_the_way_out(self) -> None:
+        """Another port, or the right."""
+        line = self.said("tcp:80", error(errno.EACCES))
+        self.assertIn("only root may use this port; use one from 1024 on", line)
+        self.assertIn("CAP_NET_BIND_SERVICE", line)
+
+    def test_an_address_of_another_machine_is_told(self) -> None:
+        """It is the interface that is wrong, not the port."""
+        self.assertIn("this machine has no such address", self.said("tcp:80:interface=10.9.9.9", error(errno.EADDRNOTAVAIL)))
+
+    def test_any_other_reason_is_the_systems_own(self) -> None:
+        """In its words."""
+        self.assertIn(os.strerror(errno.ENOBUFS), self.said("tcp:80", error(errno.ENOBUFS)))
+        self.assertIn("a reason", cannot_listen("server.listen", "tcp:80", ValueError("a reason")))
+        self.assertIn("KeyError", cannot_listen("server.listen", "tcp:80", KeyError()))
+
+    def test_a_missing_folder_of_a_socket_is_told_with_what_to_do(self) -> None:
+        """Not with the lock file that could not be made in it."""
+        line = cannot_listen("server.admin", "unix:/nowhere/run/a.sock:mode=660", error(errno.ENOENT))
+        self.assertEqual(
+            line,
+            "cannot listen on unix:/nowhere/run/a.sock:mode=660: folder /nowhere/run does not exist; make it (mkdir -p /nowhere/run), "
+            f"and let user {os.geteuid()} write to it (server.admin, --admin)",
+        )
+
+    def test_a_folder_that_may_not_be_written_to_is_told(self) -> None:
+        """Who may not, and what."""
+        line = self.said("unix:/proc/a.sock", error(errno.EACCES))
+        self.assertIn(f"user {os.geteuid()} may not write to folder /proc; change its owner or its mode", line)
+        self.assertIn("/proc is on a file system that is read-only", self.said("unix:/proc/a.sock", error(errno.EROFS)))
+        self.assertIn("/etc/hosts is no folder", self.said("unix:/etc/hosts/a.sock", error(errno.ENOTDIR)))
+
+    def test_a_socket_that_is_in_use_is_told(self) -> None:
+        """Twisted's lock has no number."""
+        path = f"/tmp/nnogw-test-{os.getpid()}.sock"
+        with socket.socket(socket.AF_UNIX) as taken:
+            taken.bind(path)
+            self.addCleanup(os.unlink, path)
+            for cause in (error(errno.EADDRINUSE), "Cannot acquire lock"):
+                self.assertIn("the socket is in use by another process", self.said(f"unix:{path}", cause))
+
+    def test_what_is_no_socket_is_not_in_use(self) -> None:
+        """Nobody has to be stopped."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "file").write_text("")
+        self.assertIn(f"{folder} is a folder, expected the path of a socket", self.said(f"unix:{folder}", error(errno.EADDRINUSE)))
+        self.assertIn("file is a file, expected the path of a socket", self.said(f"unix:{folder}/file", error(errno.EADDRINUSE)))
+
+    def test_a_path_that_is_too_long_is_told_in_the_systems_words(self) -> None:
+        """Python's error has no number."""
+        self.assertIn("AF_UNIX path too long", self.said("unix:/a", OSError("AF_UNIX path too long")))
+
+
+class Logs(SynchronousTestCase):
+    """A request log that cannot be opened."""
+
+    def test_a_missing_folder_is_told_with_what_to_do(self) -> None:
+        """And the setting."""
+        self.assertEqual(
+            cannot_open_log("/nowhere/log/a", error(errno.ENOENT)),
+            "cannot open the request log /nowhere/log/a: folder /nowhere/log does not exist; make it (mkdir -p /nowhere/log), "
+            f"and let user {os.geteuid()} write to it (server.access_log)",
+        )
+
+    def test_a_folder_is_no_file(self) -> None:
+        """It is told which is expected."""
+        self.assertIn("it is a folder, expected a file", cannot_open_log("/tmp", error(errno.EISDIR)))
+
+    def test_what_may_not_be_written_to_is_named(self) -> None:
+        """The file, or its folder."""
+        path = Path(self.mktemp()).absolute()
+        self.assertIn(f"may not write to folder {path.parent}", cannot_open_log(str(path), error(errno.EACCES)))
+
+    def test_a_pipe_without_a_reader_is_told(self) -> None:
+        """ENXIO says nothing of it."""
+        self.assertIn("a named pipe that nobody reads", cannot_open_log("/tmp/pipe", error(errno.ENXIO)))
+
+    def test_a_closed_standard_output_is_told(self) -> None:
+        """It has no folder."""
+        self.assertIn("standard output is closed", cannot_open_log("-", error(errno.EBADF)))
