@@ -8,6 +8,7 @@ failed, says why in one whole line, and ends with the exit status that scripts r
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,7 @@ class Detachment:
         self._reactor = reactor
         self._log_name = log_name
         self._pipe = -1
+        self._has_terminal = True  # standard error is the operator's still, whatever has taken the place of sys.stderr
         own_before: Callable[[], None] = _nothing
         if IReactorDaemonize.providedBy(reactor):  # the kqueue reactor
             own_before = reactor.beforeDaemonize
@@ -48,25 +50,39 @@ class Detachment:
         reactor.beforeDaemonize = before
 
     def failed(self, line: str) -> None:
-        """Say that the start has failed, and why; nothing happens in a process that has not detached, or that has started."""
-        self._tell(line.encode("utf-8", "replace"))
+        """Say on the terminal that the start has failed, and why; nothing happens in a daemon that serves."""
+        if not self._has_terminal:
+            self._tell(line.encode("utf-8", "replace"))
+        elif sys.stderr is not sys.__stderr__:  # it is the log already
+            _say(line)
 
     def _fork(self) -> None:
         """Fork. The parent waits for the end of the start, and ends; the child returns, and goes on as the process did."""
         read_end, write_end = os.pipe()
-        if os.fork():
+        child = os.fork()
+        if child:
             os.close(write_end)
             status = 1
             try:
                 status = self._wait(read_end)
+                if status:  # twistd's own waiting process waits for ever, if the daemon ended without a word to it
+                    os.kill(child, signal.SIGKILL)
             finally:  # whatever interrupts the waiting: what is to be done at an exit is the daemon's to do
                 os._exit(status)
         os.close(read_end)
         self._pipe = write_end
+        self._has_terminal = False
+        os.register_at_fork(after_in_parent=self._leave)  # of the processes to come only the daemon, the last, holds the pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, _STANDARD_ERROR)  # twistd's own, shortened words to the terminal
         os.close(nowhere)
         self._reactor.callWhenRunning(self._tell, _STARTED)
+
+    def _leave(self) -> None:
+        """Close the pipe without a word: it ends when the daemon has ended, however that came."""
+        pipe, self._pipe = self._pipe, -1
+        if pipe >= 0:
+            os.close(pipe)
 
     def _tell(self, outcome: bytes) -> None:
         pipe, self._pipe = self._pipe, -1
@@ -82,11 +98,15 @@ class Detachment:
         if outcome == _STARTED:
             return 0
         line = outcome.decode("utf-8", "replace") or f"nnogw: the daemon ended while it started; its log ({self._log_name}) says why"
-        stream = sys.__stderr__
-        if stream is not None:
-            stream.write(line + "\n")
-            stream.flush()
+        _say(line)
         return 1
+
+
+def _say(line: str) -> None:
+    stream = sys.__stderr__
+    if stream is not None:
+        stream.write(line + "\n")
+        stream.flush()
 
 
 def _nothing() -> None:

@@ -75,8 +75,10 @@ class Options(usage.Options):
             self["settings"] = load(self["config"], os.environ, listen=self["listen"], admin=self["admin"], demo=bool(self["demo"]))
         except ConfigurationError as error:
             _end(str(error))
-        if self["demo"] and self.parent is not None:
-            self.parent["nodaemon"] = True  # what it prints is for the terminal
+        if self.parent is not None:
+            _check_pidfile(self.parent)
+            if self["demo"]:
+                self.parent["nodaemon"] = True  # what it prints is for the terminal
 
     @property
     def detaches(self) -> bool:
@@ -124,18 +126,39 @@ def _show(text: str) -> None:
 
 
 def _one_line_for_operators(detachment: Detachment | None) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
-    """Return what is called with an exception that ends the process."""
+    """Return what is called with an exception that ends the process: one that an operator can do something about is one line."""
 
     def say(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, StartError):
-            print(error, file=sys.stderr)
+        line = _why(error)
+        if line:
+            print(line, file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, traceback)
         if detachment is not None:
-            line = str(error) if isinstance(error, StartError) else f"nnogw: the start failed: {kind.__name__}: {error}"
-            detachment.failed(" ".join(line.splitlines()))
+            detachment.failed(line or " ".join(f"nnogw: the start failed: {kind.__name__}: {error}".splitlines()))
 
     return say
+
+
+def _why(error: BaseException) -> str:
+    """Return why the gateway did not start; empty for what only a bug explains."""
+    if isinstance(error, StartError):
+        return str(error)
+    if isinstance(error, OSError) and isinstance(error.filename, str):  # twistd's own files
+        return f"nnogw: cannot start: {error.filename}: {error.strerror} (--pidfile, --logfile and --rundir are options of twistd)"
+    return ""
+
+
+def _check_pidfile(twistds: Any) -> None:
+    """Refuse a pid file that cannot be made: twistd would end in a traceback, also where nobody has asked for one."""
+    path = os.path.abspath(twistds.get("pidfile") or os.devnull)
+    folder = os.path.dirname(path)
+    if twistds.get("chroot") or os.path.lexists(path) or os.access(folder, os.W_OK | os.X_OK):
+        return
+    why = "may not be written to" if os.path.isdir(folder) else "does not exist"
+    _end(
+        f"cannot write the pid file {path}: folder {folder} {why}; twistd --pidfile=FILE nnogw names another, twistd --pidfile= nnogw none"
+    )
 
 
 def _end(problems: str) -> NoReturn:

@@ -86,6 +86,21 @@ class CommandLine(SynchronousTestCase):
                 self.refused(option, parent=parent).startswith(f"nnogw: {option} is an option of twistd and goes before nnogw"), option
             )
 
+    def test_a_pid_file_that_cannot_be_made_is_one_line(self) -> None:
+        """Twistd would end in a traceback, and makes one where nobody has asked for it."""
+        parent = ServerOptions()
+        parent["pidfile"] = "/nowhere/nnogw.pid"
+        self.assertEqual(
+            self.refused(parent=parent),
+            "nnogw: cannot write the pid file /nowhere/nnogw.pid: folder /nowhere does not exist; "
+            "twistd --pidfile=FILE nnogw names another, twistd --pidfile= nnogw none",
+        )
+        for good in ("", self.mktemp(), __file__):
+            parent["pidfile"] = good
+            options = Options()
+            options.parent = parent
+            options.parseOptions([])
+
     def test_the_demo_stays_in_the_foreground(self) -> None:
         """What it prints is for the terminal."""
         for arguments, nodaemon in ((["--demo"], True), ([], False)):
@@ -105,10 +120,13 @@ class CommandLine(SynchronousTestCase):
         self.assertEqual(options.log_name, "where twistd's options lead it")
 
     def test_a_failed_start_is_one_line_and_a_bug_is_not(self) -> None:
-        """The traceback of a bug is what its finder needs."""
+        """Twistd's own files included. The traceback of a bug is what its finder needs."""
         say = tap._one_line_for_operators(None)
         say(StartError, StartError("nnogw: cannot listen"), None)
         self.assertEqual(self.err.getvalue(), "nnogw: cannot listen\n")
+        say(PermissionError, PermissionError(13, "Permission denied", "/twistd.pid"), None)
+        self.assertIn("nnogw: cannot start: /twistd.pid: Permission denied (--pidfile, ", self.err.getvalue())
+        self.assertNotIn("Traceback", self.err.getvalue())
         say(ValueError, ValueError("a bug"), None)
         self.assertIn("ValueError: a bug", self.err.getvalue())
 

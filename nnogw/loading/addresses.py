@@ -58,7 +58,7 @@ def admin_endpoint(value: object) -> str:
     expected = server_endpoint(value)
     if not expected and not is_private(str(value)):
         return 'a loopback address or a unix socket, because it is never public: add :interface=127.0.0.1, or "" for no admin listener'
-    return expected
+    return f'{expected}, or "" for no admin listener' if expected else ""
 
 
 def is_private(description: str) -> bool:
@@ -111,7 +111,7 @@ def client_endpoint(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable():
         return _CLIENT
     if _URL.match(value):
-        return f"{_CLIENT}; a URL is given as url"
+        return f"{_CLIENT}; a URL is given as url, in the environment as NNO_…_URL"
     if _HOST_AND_PORT.fullmatch(value):
         return f'a Twisted client endpoint: "tcp:{value}"'
     scheme, positional, named = _split(value)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from nnogw.loading.values import is_path
 
 _URL = "http://HOST[:PORT][/PATH] or https://…, without user, query and fragment"
-_LOOSE = re.compile(r"(?!(?:tcp|tls|ssl|unix):)[A-Za-z0-9.-]+:[0-9]{1,5}(?:/.*)?")  # a URL without its scheme
+_LOOSE = re.compile(r"(?!(?:tcp|tls|ssl|unix):)[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/.*)?")  # a URL without its scheme
 _ENDPOINT = re.compile(r"(?:tcp|tls|ssl|unix):")
 _STORE = "redis://HOST[:PORT][/DB], rediss://… or unix:///PATH"
 _ORIGIN = 'an origin as browsers send it ("https://app.example.com", "http://localhost:3000"), "https://*.example.com", or "*"'
@@ -28,7 +28,7 @@ def service_url(value: object) -> str:
     if _LOOSE.fullmatch(value):
         return f'a URL: "http://{value}"'
     if _ENDPOINT.match(value):
-        return f"{_URL}; an endpoint string is given as binding"
+        return f"{_URL}; an endpoint string is given as binding, in the environment as NNO_…"
     try:
         url = urlsplit(value)
         host, port = url.hostname or "", url.port

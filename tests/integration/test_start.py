@@ -92,9 +92,23 @@ class DaemonStart(Started):
         line = await self.failed("nnogw", *listen, "--admin", "unix:/nowhere/admin.sock")
         self.assertIn("folder /nowhere does not exist; make it (mkdir -p /nowhere)", line)
         self.assertTrue(line.endswith("(server.admin, --admin)"), line)
-        line = await self.failed("--pidfile", "/nowhere/pid", "nnogw", *listen, "--admin", "")
-        self.assertTrue(line.startswith("nnogw: the start failed: FileNotFoundError"), line)
-        self.assertIn("/nowhere/pid", line)
+        line = await self.failed("--rundir", "/nowhere", "nnogw", *listen, "--admin", "")
+        self.assertTrue(line.startswith("nnogw: cannot start: /nowhere: No such file or directory"), line)
+
+    async def test_a_daemon_that_ends_without_a_word_is_one_line_too(self) -> None:
+        """Killed, for example. Nobody waits for ever, as twistd itself would: it holds both ends of its own pipe."""
+        script = (
+            "import os, signal; from twisted.internet import reactor; from twisted.scripts._twistd_unix import UnixApplicationRunner as R;"
+            "from nnogw.detaching import Detachment; Detachment(reactor, 'twistd.log');"
+            "R.__new__(R).daemonize(reactor); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        out, err, exit_status = await getProcessOutputAndValue(
+            sys.executable, ["-c", script], environment({"PYTHONPATH": str(PROJECT)}), str(self.folder)
+        )
+        self.assertEqual(
+            (out, err.decode(), exit_status), (b"", "nnogw: the daemon ended while it started; its log (twistd.log) says why\n", 1)
+        )
+        await until(lambda: not self.running(), "the end of all")
 
     async def test_it_serves_when_the_command_has_ended(self) -> None:
         """With 0: a script may go on with the next step."""

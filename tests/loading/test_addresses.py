@@ -136,6 +136,9 @@ class PrivateTests(SynchronousTestCase):
         for description in ("", "tcp:9787:interface=127.0.0.1", "unix:/run/admin.sock"):
             self.assertEqual(admin_endpoint(description), "", description)
         self.assertIn("add :interface=127.0.0.1", admin_endpoint("tcp:9787"))
+        self.assertEqual(
+            admin_endpoint("127.0.0.1:9787"), 'a Twisted server endpoint: "tcp:9787:interface=127.0.0.1", or "" for no admin listener'
+        )
         self.assertIn("a Twisted server endpoint", admin_endpoint("nonsense"))
         self.assertIn("a Twisted server endpoint", admin_endpoint(3))
 
@@ -211,7 +214,7 @@ class ClientEndpointTests(SynchronousTestCase):
         """A URL belongs into another option."""
         self.assertEqual(client_endpoint("localhost:8080"), 'a Twisted client endpoint: "tcp:localhost:8080"')
         self.assertEqual(client_endpoint("/run/a.sock"), 'a Twisted client endpoint: "unix:/run/a.sock"')
-        self.assertTrue(client_endpoint("http://localhost:8080").endswith("; a URL is given as url"))
+        self.assertTrue(client_endpoint("http://localhost:8080").endswith("; a URL is given as url, in the environment as NNO_…_URL"))
 
     def test_ssl_is_refused_with_the_reason(self) -> None:
         """Twisted's ``ssl:`` accepts any certificate."""
