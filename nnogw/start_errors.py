@@ -1,4 +1,4 @@
-"""Why a gateway cannot open what it needs at its start, in one line: which setting, what is wrong, and what would be right."""
+"""Why a gateway cannot open what it needs at its start, in one line: what is wrong, and what would be right."""
 
 from __future__ import annotations
 
@@ -10,49 +10,42 @@ from twisted.internet.error import CannotListenError
 
 from nnogw.loading.addresses import socket_path
 
-_SETTINGS = {"server.listen": "server.listen, --listen", "server.admin": "server.admin, --admin"}  # what moves a listener
 
-
-def cannot_listen(setting: str, endpoint: str, error: BaseException) -> str:
+def not_bound(endpoint: str, error: BaseException) -> str:
     """Return why a listener cannot be bound.
 
     Args:
-        setting: where it is configured, such as ``"server.listen"``.
         endpoint: the endpoint string, as its operator wrote it.
         error: what the reactor raised.
     """
     cause = error.socketError if isinstance(error, CannotListenError) else error
     path = socket_path(endpoint)
     if not isinstance(cause, OSError):  # Twisted's lock beside a unix socket has no number
-        why = _taken(path) if path and isinstance(error, CannotListenError) else str(cause) or type(cause).__name__
-    elif path:
-        why = _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path)
-    else:
-        why = _at_port(cause)
-    return f"cannot listen on {endpoint}: {why} ({_SETTINGS.get(setting, setting)})"
+        return _taken(path) if path and isinstance(error, CannotListenError) else str(cause) or type(cause).__name__
+    if path:
+        return _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path)
+    return _at_port(cause)
 
 
-def cannot_open_log(path: str, error: OSError) -> str:
-    """Return why the request log cannot be opened.
+def not_opened(path: str, error: OSError) -> str:
+    """Return why the file of the request log cannot be opened.
 
     Args:
         path: the file, or ``"-"``.
         error: what the system raised.
     """
-    if path == "-":
-        return f"cannot write the request log: standard output is closed ({_words(error)}); set a file (server.access_log)"
-    return f"cannot open the request log {path}: {_in_folder(error, path)} (server.access_log)"
+    return f"standard output is closed ({_words(error)}); set a file" if path == "-" else _in_folder(error, path)
 
 
 def _taken(path: str) -> str:
     if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
-        return f"{path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected the path of a socket or of nothing yet"
-    return "the socket is in use by another process; stop that one, or listen on another path"
+        return f"{path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected a socket, or a path that does not exist yet"
+    return "the socket is in use by another process"
 
 
 def _at_port(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the port is in use by another process; stop that one, or listen on another port"
+        return "the port is in use by another process"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address; expected interface= with an address of its own, or none for all"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -70,7 +63,7 @@ def _in_folder(error: OSError, path: str) -> str:
     if error.errno == errno.ENOENT:
         return f"folder {folder} does not exist; make it (mkdir -p {folder}), and let {user} write to it"
     if error.errno == errno.ENOTDIR:
-        return f"{folder} is no folder, or lies below a file"
+        return f"{folder} is not a folder"
     if error.errno in (errno.EACCES, errno.EPERM):
         what = path if os.path.exists(path) and not os.access(path, os.W_OK) else f"folder {folder}"
         return f"{user} may not write to {what}; change its owner or its mode"

@@ -156,9 +156,7 @@ def _check_pidfile(twistds: Any) -> None:
     if twistds.get("chroot") or os.path.lexists(path) or os.access(folder, os.W_OK | os.X_OK):
         return
     why = "may not be written to" if os.path.isdir(folder) else "does not exist"
-    _end(
-        f"cannot write the pid file {path}: folder {folder} {why}; twistd --pidfile=FILE nnogw names another, twistd --pidfile= nnogw none"
-    )
+    _end(f"cannot write the pid file {path}: folder {folder} {why}; use twistd --pidfile=FILE nnogw, or twistd --pidfile= nnogw for none")
 
 
 def _end(problems: str) -> NoReturn:

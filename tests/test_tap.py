@@ -93,7 +93,7 @@ class CommandLine(SynchronousTestCase):
         self.assertEqual(
             self.refused(parent=parent),
             "nnogw: cannot write the pid file /nowhere/nnogw.pid: folder /nowhere does not exist; "
-            "twistd --pidfile=FILE nnogw names another, twistd --pidfile= nnogw none",
+            "use twistd --pidfile=FILE nnogw, or twistd --pidfile= nnogw for none",
         )
         for good in ("", self.mktemp(), __file__):
             parent["pidfile"] = good

@@ -9,6 +9,7 @@ from nnogw.loading.service_keys import SHORTEST
 from nnogw.loading.sources import PREFIX, SERVICE_VARIABLES
 from nnogw.settings import SERVICE_NAMES, ServiceSettings, Settings
 
+_STANDARD_STREAMS = ("-", "/dev/stdout", "/dev/stderr")
 _ASKED_BY_THE_GATEWAY = ("iam", "registry")  # for identities and for platform statuses
 
 
@@ -48,9 +49,9 @@ def warnings(settings: Settings, environ: Mapping[str, str], *, detaches: bool =
     ]
     if settings.rate_limit.store:
         found.append("RATE_LIMITER is set, but this version has no shared store: limits are counted in this process's memory")
-    if detaches and settings.server.access_log == "-":
+    if detaches and settings.server.access_log in _STANDARD_STREAMS:
         found.append(
-            "the request log goes nowhere: server.access_log is standard output, which a daemon does not have; "
+            f"the request log goes nowhere: server.access_log is {settings.server.access_log}, which a daemon does not have; "
             "set a file, or stay in the foreground (twistd -n nnogw)"
         )
     found += _unread(environ)

@@ -57,7 +57,7 @@ def _from_configuration(document: Document) -> None:
 
 def _read(document: Document, path: str, source: str) -> None:
     """Read the key file at `path`, which holds keys that commas or line ends separate."""
-    place = f"{source}: {shown_path(path)}"
+    place = f"{source}: {shown_path(path) if os.sep in path or os.path.lexists(path) else 'a value that is not shown'}"  # the key itself?
     document.put(_KEY_FILE, path, place)
     try:
         content = Path(path).read_text("utf-8-sig")  # some editors begin a file with a byte order mark

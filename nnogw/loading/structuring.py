@@ -41,8 +41,8 @@ class Unexpected(Exception):
         self.expected = expected
 
 
-class OtherBrackets(Unexpected):
-    """A value is not the table, or not the tables, that are expected where it stands: `how` they are written follows from the place.
+class WrongBrackets(Unexpected):
+    """A value is not the table, or not the list of tables, that its place expects; how they are written follows from the place.
 
     Args:
         value: what was found.
@@ -81,7 +81,7 @@ def _note_problems(document: Document, error: Exception, path: Path) -> None:
             _note_problems(document, inner, (*path, place.index))
     else:
         assert isinstance(error, Unexpected)
-        document.unexpected(path, error.value, error.at(path) if isinstance(error, OtherBrackets) else error.expected)
+        document.unexpected(path, error.value, error.at(path) if isinstance(error, WrongBrackets) else error.expected)
 
 
 def _meant(key: str, cls: type) -> str:
@@ -92,7 +92,7 @@ def _meant(key: str, cls: type) -> str:
     if cls is Settings and key in SERVICE_NAMES:
         return f"did you mean [services.{key}]?"
     elsewhere = [f"[{table}]" for table, options in _tables(Settings, "") if table and key in options]
-    return f"it belongs into {' or '.join(elsewhere)}" if elsewhere else did_you_mean(key, own)
+    return f"it belongs in {' or '.join(elsewhere)}" if elsewhere else did_you_mean(key, own)
 
 
 def _tables(cls: type, name: str) -> Iterator[tuple[str, Iterable[str]]]:
@@ -125,7 +125,7 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
 
     def from_anything(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise OtherBrackets(value, "a table: [{}], with single brackets" if isinstance(value, list) else "a table")
+            raise WrongBrackets(value, "a table: [{}], with single brackets" if isinstance(value, list) else "a table")
         return from_table(value, kind)
 
     return from_anything
@@ -163,7 +163,7 @@ def _tables_of(structure_table: Structure) -> Structure:
 
     def structure_tables(value: Any) -> Any:
         if not isinstance(value, list):
-            raise OtherBrackets(value, "a list of tables: [[{}]], with double brackets, above each")
+            raise WrongBrackets(value, "a list of tables: [[{}]], with double brackets, above each")
         return structure_list(value)
 
     return structure_tables

@@ -82,8 +82,8 @@ class DaemonStart(Started):
         """The log has it too; no process and no pid file stay behind."""
         endpoint = self.taken(free_port())
         line = await self.failed("nnogw", "--listen", endpoint, "--admin", "")
-        self.assertTrue(line.startswith(f"nnogw: cannot listen on {endpoint}: the port is in use"), line)
-        self.assertTrue(line.endswith("(server.listen, --listen)"), line)
+        for words in (f"nnogw: cannot listen on {endpoint}", "the port is in use by another process", "--listen"):
+            self.assertIn(words, line)
         self.assertIn(line, self.log.read_text())
 
     async def test_so_is_any_other_reason(self) -> None:
@@ -91,7 +91,7 @@ class DaemonStart(Started):
         listen = ["--listen", f"tcp:{free_port()}:interface=127.0.0.1"]
         line = await self.failed("nnogw", *listen, "--admin", "unix:/nowhere/admin.sock")
         self.assertIn("folder /nowhere does not exist; make it (mkdir -p /nowhere)", line)
-        self.assertTrue(line.endswith("(server.admin, --admin)"), line)
+        self.assertIn("--admin", line)
         line = await self.failed("--rundir", "/nowhere", "nnogw", *listen, "--admin", "")
         self.assertTrue(line.startswith("nnogw: cannot start: /nowhere: No such file or directory"), line)
 

@@ -141,14 +141,15 @@ class DetachedTests(SynchronousTestCase):
     """A daemon has no standard output."""
 
     def test_a_request_log_on_standard_output_goes_nowhere(self) -> None:
-        """The ways out are told."""
-        self.assertEqual(
-            all_warnings(loaded("", REAL), REAL, detaches=True),
-            [
-                "the request log goes nowhere: server.access_log is standard output, which a daemon does not have; "
-                "set a file, or stay in the foreground (twistd -n nnogw)"
-            ],
-        )
+        """However it is named; the ways out are told."""
+        for path in ("-", "/dev/stdout", "/dev/stderr"):
+            self.assertEqual(
+                all_warnings(loaded(f'[server]\naccess_log = "{path}"', REAL), REAL, detaches=True),
+                [
+                    f"the request log goes nowhere: server.access_log is {path}, which a daemon does not have; "
+                    "set a file, or stay in the foreground (twistd -n nnogw)"
+                ],
+            )
 
     def test_a_file_goes_somewhere(self) -> None:
         """As does standard output in the foreground."""

@@ -148,9 +148,9 @@ class TableTests(SynchronousTestCase):
 
     def test_a_key_of_another_table_is_answered_with_that_table(self) -> None:
         """Or with both, where two have it."""
-        self.assertEqual(problems('listen = ["tcp:1"]'), ["nnogw.toml: listen: unknown key, it belongs into [server]"])
+        self.assertEqual(problems('listen = ["tcp:1"]'), ["nnogw.toml: listen: unknown key, it belongs in [server]"])
         self.assertEqual(
-            problems("[server]\nttl = 3"), ["nnogw.toml: [server] ttl: unknown key, it belongs into [auth.cache] or [lifecycle]"]
+            problems("[server]\nttl = 3"), ["nnogw.toml: [server] ttl: unknown key, it belongs in [auth.cache] or [lifecycle]"]
         )
 
     def test_a_service_outside_of_the_services_is_answered_with_its_table(self) -> None:

@@ -103,6 +103,13 @@ class ServiceKeyTests(SynchronousTestCase):
             (line,) = problems(f'[auth]\napi_key_file = "{path}"', listen=["tcp:80"])
             self.assertEqual(line, f"nnogw.toml: [auth] api_key_file: {path}: {problem}, expected one service key a line")
 
+    def test_a_key_in_place_of_its_file_is_not_shown(self) -> None:
+        """The name of the variable is easily mistaken."""
+        self.assertEqual(
+            problems("", {"AUTH_API_KEY_FILE": "s3cr3t"}),
+            ["AUTH_API_KEY_FILE: a value that is not shown: cannot be read: No such file or directory, expected one service key a line"],
+        )
+
     def test_an_empty_credential_is_refused(self) -> None:
         """It was meant to be one."""
         path = self.written(b"", "AUTH_API_KEY")
