@@ -49,6 +49,21 @@ def _check_origins(document: Document) -> None:
         )
 
 
+def _check_bypass(document: Document) -> None:
+    """A lost variable must not open a production gateway: without a service key it listens privately, or says that it means it."""
+    keys = document.get("auth", "api_key")
+    if keys or not document.complete or document.get("auth", "allow_unauthenticated") is True:
+        return
+    for index, description in enumerate(_list(document.get("server", "listen"))):
+        if not server_endpoint(description) and not is_private(description):
+            document.problem(
+                ("server", "listen", index),
+                f"{shown(description)} can be reached from other machines, and without AUTH_API_KEY every request passes unauthenticated; "
+                "set AUTH_API_KEY, or listen on a loopback address (:interface=127.0.0.1) or a unix socket, "
+                "or set auth.allow_unauthenticated = true in the configuration file",
+            )
+
+
 def _check_listeners(document: Document) -> None:
     """Each socket can be bound once."""
     said = document.get("server", "listen")
@@ -67,21 +82,6 @@ def _check_listeners(document: Document) -> None:
             place = ("server", "listen", index) if admin is None else ("server", "admin")
             document.problem(
                 place, f"{shown(endpoint)} is in server.listen, and {shown(expected)} in server.admin; expected two different sockets"
-            )
-
-
-def _check_bypass(document: Document) -> None:
-    """A lost variable must not open a production gateway: without a service key it listens privately, or says that it means it."""
-    keys = document.get("auth", "api_key")
-    if keys or not document.complete or document.get("auth", "allow_unauthenticated") is True:
-        return
-    for index, description in enumerate(_list(document.get("server", "listen"))):
-        if not server_endpoint(description) and not is_private(description):
-            document.problem(
-                ("server", "listen", index),
-                f"{shown(description)} can be reached from other machines, and without AUTH_API_KEY every request passes unauthenticated; "
-                "set AUTH_API_KEY, or listen on a loopback address (:interface=127.0.0.1) or a unix socket, "
-                "or set auth.allow_unauthenticated = true in the configuration file",
             )
 
 
