@@ -35,7 +35,6 @@ class Detachment:
         self._reactor = reactor
         self._log_name = log_name
         self._pipe = -1
-        self._has_terminal = True  # standard error is the operator's still, whatever has taken the place of sys.stderr
         own_before: Callable[[], None] = _nothing
         if IReactorDaemonize.providedBy(reactor):  # the kqueue reactor
             own_before = reactor.beforeDaemonize
@@ -50,11 +49,8 @@ class Detachment:
         reactor.beforeDaemonize = before
 
     def failed(self, line: str) -> None:
-        """Say on the terminal that the start has failed, and why; nothing happens in a daemon that serves."""
-        if not self._has_terminal:
-            self._tell(line.encode("utf-8", "replace"))
-        elif sys.stderr is not sys.__stderr__:  # it is the log already
-            _say(line)
+        """Say that the start has failed, and why; nothing happens before the process has detached, and once it serves."""
+        self._tell(line.encode("utf-8", "replace"))
 
     def _fork(self) -> None:
         """Fork. The parent waits for the end of the start, and ends; the child returns, and goes on as the process did."""
@@ -71,7 +67,6 @@ class Detachment:
                 os._exit(status)
         os.close(read_end)
         self._pipe = write_end
-        self._has_terminal = False
         os.register_at_fork(after_in_parent=self._leave)  # of the processes to come only the daemon, the last, holds the pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, _STANDARD_ERROR)  # twistd's own, shortened words to the terminal
@@ -98,15 +93,11 @@ class Detachment:
         if outcome == _STARTED:
             return 0
         line = outcome.decode("utf-8", "replace") or f"nnogw: the daemon ended while it started; its log ({self._log_name}) says why"
-        _say(line)
+        stream = sys.__stderr__
+        if stream is not None:
+            stream.write(line + "\n")
+            stream.flush()
         return 1
-
-
-def _say(line: str) -> None:
-    stream = sys.__stderr__
-    if stream is not None:
-        stream.write(line + "\n")
-        stream.flush()
 
 
 def _nothing() -> None:

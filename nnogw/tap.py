@@ -104,7 +104,7 @@ def makeService(options: Options) -> IService:
 
     prepare(reactor)
     detachment = Detachment(reactor, options.log_name) if options.detaches else None
-    sys.excepthook = _one_line_for_operators(detachment)
+    sys.excepthook = _one_line_for_operators(_print_and_log, detachment)
     settings = options["settings"]
     for warning in warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
         log.warn("{caution}", caution=warning)
@@ -125,19 +125,29 @@ def _show(text: str) -> None:
         stream.flush()
 
 
-def _one_line_for_operators(detachment: Detachment | None) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
-    """Return what is called with an exception that ends the process: one that an operator can do something about is one line."""
+def _print_and_log(text: str) -> None:
+    """Say `text` where the program was started, and in the log: twistd has taken ``sys.stderr`` for it once it logs."""
+    for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
 
-    def say(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+
+def _one_line_for_operators(
+    show: Callable[[str], None], detachment: Detachment | None
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """Return an ``excepthook``: what an operator can do something about is shown as one line, anything else with its traceback."""
+
+    def show_exception(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         line = _why(error)
         if line:
-            print(line, file=sys.stderr)
+            show(f"{line}\n")
         else:
             sys.__excepthook__(kind, error, traceback)
         if detachment is not None:
             detachment.failed(line or " ".join(f"nnogw: the start failed: {kind.__name__}: {error}".splitlines()))
 
-    return say
+    return show_exception
 
 
 def _why(error: BaseException) -> str:
