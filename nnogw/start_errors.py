@@ -23,7 +23,7 @@ def not_bound(endpoint: str, error: BaseException) -> str:
     if not isinstance(cause, OSError):  # Twisted's lock beside a unix socket has no number
         return _taken(path) if path and isinstance(error, CannotListenError) else str(cause) or type(cause).__name__
     if path:
-        return _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path)
+        return _taken(path) if cause.errno == errno.EADDRINUSE else _in_folder(cause, path, "socket")
     return _at_port(cause)
 
 
@@ -34,18 +34,18 @@ def not_opened(path: str, error: OSError) -> str:
         path: the file, or ``"-"``.
         error: what the system raised.
     """
-    return f"standard output is closed ({_words(error)}); set a file" if path == "-" else _in_folder(error, path)
+    return f"standard output is closed ({_words(error)}); set a file" if path == "-" else _in_folder(error, path, "log")
 
 
 def _taken(path: str) -> str:
     if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
-        return f"{path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected a socket, or a path that does not exist yet"
-    return "the socket is in use by another process"
+        return f"Address already in use: {path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected a socket, or a path that does not exist yet"
+    return "another process listens there"
 
 
 def _at_port(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the port is in use by another process"
+        return "Address already in use"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address; expected interface= with an address of its own, or none for all"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -56,12 +56,12 @@ def _at_port(error: OSError) -> str:
     return _words(error)
 
 
-def _in_folder(error: OSError, path: str) -> str:
-    """Return what is wrong with the folder of `path`, or else with `path` itself."""
+def _in_folder(error: OSError, path: str, what: str) -> str:
+    """Return what is wrong with the folder of `path`, which is a socket or a log as `what` says, or else with `path` itself."""
     folder = os.path.dirname(os.path.abspath(path))
     user = f"user {os.geteuid()}"
     if error.errno == errno.ENOENT:
-        return f"folder {folder} does not exist; make it (mkdir -p {folder}), and let {user} write to it"
+        return f"the folder of the {what} does not exist; make it (mkdir -p {folder}), and let {user} write to it"
     if error.errno == errno.ENOTDIR:
         return f"{folder} is not a folder"
     if error.errno in (errno.EACCES, errno.EPERM):

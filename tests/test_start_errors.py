@@ -27,7 +27,7 @@ class Listeners(SynchronousTestCase):
 
     def test_a_port_that_is_in_use_is_told(self) -> None:
         """The most frequent reason."""
-        self.assertEqual(self.said("tcp:80:interface=127.0.0.1", error(errno.EADDRINUSE)), "the port is in use by another process")
+        self.assertEqual(self.said("tcp:80:interface=127.0.0.1", error(errno.EADDRINUSE)), "Address already in use")
 
     def test_a_port_for_root_only_is_told_with_the_way_out(self) -> None:
         """Another port, or the right."""
@@ -50,7 +50,7 @@ class Listeners(SynchronousTestCase):
         line = not_bound("unix:/nowhere/run/a.sock:mode=660", error(errno.ENOENT))
         self.assertEqual(
             line,
-            f"folder /nowhere/run does not exist; make it (mkdir -p /nowhere/run), and let user {os.geteuid()} write to it",
+            f"the folder of the socket does not exist; make it (mkdir -p /nowhere/run), and let user {os.geteuid()} write to it",
         )
 
     def test_a_folder_that_may_not_be_written_to_is_told(self) -> None:
@@ -67,7 +67,7 @@ class Listeners(SynchronousTestCase):
             taken.bind(path)
             self.addCleanup(os.unlink, path)
             for cause in (error(errno.EADDRINUSE), "Cannot acquire lock"):
-                self.assertIn("the socket is in use by another process", self.said(f"unix:{path}", cause))
+                self.assertIn("another process listens there", self.said(f"unix:{path}", cause))
 
     def test_what_is_no_socket_is_not_in_use(self) -> None:
         """Nobody has to be stopped."""
@@ -89,7 +89,7 @@ class Logs(SynchronousTestCase):
         """As for a socket."""
         self.assertEqual(
             not_opened("/nowhere/log/a", error(errno.ENOENT)),
-            f"folder /nowhere/log does not exist; make it (mkdir -p /nowhere/log), and let user {os.geteuid()} write to it",
+            f"the folder of the log does not exist; make it (mkdir -p /nowhere/log), and let user {os.geteuid()} write to it",
         )
 
     def test_a_folder_is_no_file(self) -> None:

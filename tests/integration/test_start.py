@@ -82,7 +82,7 @@ class DaemonStart(Started):
         """The log has it too; no process and no pid file stay behind."""
         endpoint = self.taken(free_port())
         line = await self.failed("nnogw", "--listen", endpoint, "--admin", "")
-        for words in (f"nnogw: cannot listen on {endpoint}", "the port is in use by another process", "--listen"):
+        for words in (f"nnogw: cannot listen on {endpoint}", "Address already in use", "--listen"):
             self.assertIn(words, line)
         self.assertIn(line, self.log.read_text())
 
@@ -90,7 +90,7 @@ class DaemonStart(Started):
         """A folder that is missing, and what Twisted itself cannot do."""
         listen = ["--listen", f"tcp:{free_port()}:interface=127.0.0.1"]
         line = await self.failed("nnogw", *listen, "--admin", "unix:/nowhere/admin.sock")
-        self.assertIn("folder /nowhere does not exist; make it (mkdir -p /nowhere)", line)
+        self.assertIn("the folder of the socket does not exist; make it (mkdir -p /nowhere)", line)
         self.assertIn("--admin", line)
         line = await self.failed("--rundir", "/nowhere", "nnogw", *listen, "--admin", "")
         self.assertTrue(line.startswith("nnogw: cannot start: /nowhere: No such file or directory"), line)
