@@ -39,7 +39,8 @@ def not_opened(path: str, error: OSError) -> str:
 
 def _taken(path: str) -> str:
     if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
-        return f"Address already in use: {path} is {'a folder' if os.path.isdir(path) else 'a file'}, expected a socket, or a path that does not exist yet"
+        kind = "a folder" if os.path.isdir(path) else "a file"
+        return f"Address already in use: {path} is {kind}, expected a socket, or a path that does not exist yet"
     return "another process listens there"
 
 
