@@ -8,7 +8,7 @@ import stat
 
 from twisted.internet.error import CannotListenError
 
-from nnogw.loading.addresses import socket_path
+from nnogw.loading.sockets import socket_path
 
 
 def not_bound(endpoint: str, error: BaseException) -> str:

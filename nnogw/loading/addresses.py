@@ -11,15 +11,11 @@ from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.python.filepath import UnlistableError
 from zope.interface import implementer
 
+from nnogw.loading.suggestions import for_client_endpoint, for_server_endpoint
+
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
 _PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
-_LOOSE = re.compile(
-    r"(?:[a-z]+:(?://)?)?(?:(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.*-]*):)?(?P<port>[0-9]{1,5})/?"
-)  # where people say they listen
-_HOST_AND_PORT = re.compile(r"(?!tcp:|tls:|ssl:|unix:)[A-Za-z0-9.-]+:[0-9]{1,5}")
-_URL = re.compile(r"https?://")
-_COLONS = re.compile(r"(?<=interface=)(?:[0-9A-Fa-f]*:){2,}[0-9A-Fa-f]*")  # an IPv6 address as it is written elsewhere
 _CALL = re.compile(r"^[\w.]+\(\) ")  # how a TypeError begins
 _ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes for a plain \ : =
 
@@ -33,21 +29,20 @@ class _NoReactor:
 
 def server_endpoint(value: object) -> str:
     """Expect where to listen."""
+    meant = for_server_endpoint(value)
+    if meant:
+        return meant
     if not isinstance(value, str) or not value.isprintable():
-        return _meant(str(value), _SERVER)
-    plain_colons = _COLONS.search(value)
-    if plain_colons:
-        escaped = plain_colons.group().replace(":", "\\:")
-        return f"a Twisted server endpoint with interface={escaped}, whose \\ is doubled between the quotes of a TOML file"
-    scheme, positional, named = _split(value)
+        return _SERVER
+    scheme, positional, named = split_endpoint(value)
     if scheme in ("tcp", "tcp6", "ssl"):
         if not _is_port(_argument(positional, named, 0, "port"), least=0):
-            return _meant(value, f"{_SERVER} with a port from 0 (any free one) to 65535")
+            return f"{_SERVER} with a port from 0 (any free one) to 65535"
     elif scheme == "unix":
         if not _argument(positional, named, 0, "address"):
             return f"{_SERVER} with the path of a socket"
     elif scheme != "systemd":
-        return _meant(value, f'a Twisted server endpoint: "unix:{value}"' if value.startswith("/") else _SERVER)
+        return _SERVER
     return _parsed(serverFromString, value, _SERVER)
 
 
@@ -63,7 +58,7 @@ def admin_endpoint(value: object) -> str:
 
 def is_private(description: str) -> bool:
     """Whether only this machine's processes can connect to a server endpoint; without ``interface=`` it listens on all addresses."""
-    scheme, _, named = _split(description)
+    scheme, _, named = split_endpoint(description)
     if scheme == "unix" or (scheme == "systemd" and named.get("domain") == "UNIX"):
         return True
     interface = named.get("interface", "")
@@ -73,48 +68,16 @@ def is_private(description: str) -> bool:
         return False
 
 
-def socket_path(description: str) -> str:
-    """Return the path of the unix socket that a server endpoint binds; empty for an endpoint of another kind."""
-    scheme, positional, named = _split(description)
-    return _argument(positional, named, 0, "address") if scheme == "unix" else ""
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two server endpoints cannot both be bound, because they are the same socket or one is on all addresses."""
-    (kind, place, interface), (other_kind, other_place, other_interface) = _binding(one), _binding(other)
-    if not place or (kind, place) != (other_kind, other_place):
-        return False
-    return interface == other_interface or not (interface and other_interface)
-
-
-def _binding(description: str) -> tuple[str, str, str]:
-    """Return what an endpoint binds: the kind of its address, its port or path, its interface; the last is empty for all of them.
-
-    The port is empty where it cannot be known: the system chooses it, or systemd has bound it.
-    """
-    path = socket_path(description)
-    if path:
-        return "unix", path, ""
-    scheme, positional, named = _split(description)
-    port = _argument(positional, named, 0, "port")
-    if scheme not in ("tcp", "tcp6", "ssl") or not _is_port(port, least=1):
-        return scheme, "", ""
-    interface = named.get("interface", "")
-    kind = "tcp6" if scheme == "tcp6" or ":" in interface else "tcp"
-    return kind, str(int(port)), "" if interface in ("0.0.0.0", "::") else interface  # noqa: S104  nothing binds here
-
-
 def client_endpoint(value: object) -> str:
     """Expect where to connect to, or nothing."""
     if value == "":
         return ""
+    meant = for_client_endpoint(value)
+    if meant:
+        return meant
     if not isinstance(value, str) or not value.isprintable():
         return _CLIENT
-    if _URL.match(value):
-        return f"{_CLIENT}; a URL is given as url, in the environment as NNO_…_URL"
-    if _HOST_AND_PORT.fullmatch(value):
-        return f'a Twisted client endpoint: "tcp:{value}"'
-    scheme, positional, named = _split(value)
+    scheme, positional, named = split_endpoint(value)
     if scheme == "unix":
         if not _argument(positional, named, 0, "path"):
             return f"{_CLIENT} with the path of a socket"
@@ -127,7 +90,7 @@ def client_endpoint(value: object) -> str:
     elif scheme == "ssl":
         return f"{_CLIENT}; ssl: does not check whose certificate it is, tls: does"
     else:
-        return f'a Twisted client endpoint: "unix:{value}"' if value.startswith("/") else _CLIENT
+        return _CLIENT
     return _parsed(clientFromString, value, _CLIENT)
 
 
@@ -145,16 +108,7 @@ def trusted_proxy(value: object) -> str:
     return "" if ip_address(address) == network.network_address else f'{_PROXY}; the network is "{network}"'
 
 
-def _meant(value: str, expected: str) -> str:
-    """Return the endpoint string for a port, for ``HOST:PORT`` or for a URL; `expected` where that cannot be told."""
-    loose = _LOOSE.fullmatch(value)
-    if loose is None or not _is_port(loose["port"], least=0):
-        return expected
-    host = (loose["host"] or "").strip("[]").replace(":", "\\:")
-    return f'a Twisted server endpoint: "tcp:{loose["port"]}{"" if host in ("", "*") else f":interface={host}"}"'
-
-
-def _split(description: str) -> tuple[str, list[str], dict[str, str]]:
+def split_endpoint(description: str) -> tuple[str, list[str], dict[str, str]]:
     """Return the scheme of an endpoint string, its positional and its named arguments."""
     for escaped, mark in _ESCAPES:
         description = description.replace(escaped, mark)

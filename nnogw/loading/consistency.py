@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnogw.loading.addresses import admin_endpoint, is_private, overlap, server_endpoint
+from nnogw.loading.addresses import admin_endpoint, is_private, server_endpoint
 from nnogw.loading.document import Document, did_you_mean, shown
+from nnogw.loading.sockets import overlap
 from nnogw.settings import SERVICE_NAMES, ServerSettings
 
 

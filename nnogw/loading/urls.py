@@ -6,11 +6,10 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
+from nnogw.loading.suggestions import for_url
 from nnogw.loading.values import is_path
 
 _URL = "http://HOST[:PORT][/PATH] or https://…, without user, query and fragment"
-_LOOSE = re.compile(r"(?!(?:tcp|tls|ssl|unix):)[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/.*)?")  # a URL without its scheme
-_ENDPOINT = re.compile(r"(?:tcp|tls|ssl|unix):")
 _STORE = "redis://HOST[:PORT][/DB], rediss://… or unix:///PATH"
 _ORIGIN = 'an origin as browsers send it ("https://app.example.com", "http://localhost:3000"), "https://*.example.com", or "*"'
 _VISIBLE = re.compile(r"[!-~]+")
@@ -25,10 +24,9 @@ def service_url(value: object) -> str:
         return ""
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value) or "?" in value or "#" in value:
         return _URL
-    if _LOOSE.fullmatch(value):
-        return f'a URL: "http://{value}"'
-    if _ENDPOINT.match(value):
-        return f"{_URL}; an endpoint string is given as binding, in the environment as NNO_…"
+    meant = for_url(value)
+    if meant:
+        return meant
     try:
         url = urlsplit(value)
         host, port = url.hostname or "", url.port

@@ -7,7 +7,7 @@ from pathlib import Path
 from OpenSSL import crypto
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.loading.addresses import admin_endpoint, client_endpoint, is_private, overlap, server_endpoint, trusted_proxy
+from nnogw.loading.addresses import admin_endpoint, client_endpoint, is_private, server_endpoint, trusted_proxy
 
 
 class ServerEndpointTests(SynchronousTestCase):
@@ -141,34 +141,6 @@ class PrivateTests(SynchronousTestCase):
         )
         self.assertIn("a Twisted server endpoint", admin_endpoint("nonsense"))
         self.assertIn("a Twisted server endpoint", admin_endpoint(3))
-
-
-class OverlapTests(SynchronousTestCase):
-    """What cannot be bound twice."""
-
-    def test_the_same_socket_and_all_addresses_overlap(self) -> None:
-        """However it is written."""
-        for one, other in (
-            ("tcp:80:interface=127.0.0.1", "tcp:port=80:interface=127.0.0.1:backlog=9"),
-            ("tcp:80", "tcp:80:interface=127.0.0.1"),
-            ("tcp:80:interface=0.0.0.0", "ssl:80:interface=10.0.0.1"),
-            ("tcp6:80", "tcp6:80:interface=\\:\\:1"),
-            ("unix:/a", "unix:address=/a:mode=660"),
-        ):
-            self.assertTrue(overlap(one, other), f"{one} {other}")
-            self.assertTrue(overlap(other, one), f"{other} {one}")
-
-    def test_different_sockets_do_not(self) -> None:
-        """Nor what the system chooses, or systemd has bound."""
-        for one, other in (
-            ("tcp:80:interface=127.0.0.1", "tcp:81:interface=127.0.0.1"),
-            ("tcp:80:interface=127.0.0.1", "tcp:80:interface=127.0.0.2"),
-            ("tcp:80:interface=127.0.0.1", "tcp6:80:interface=\\:\\:1"),
-            ("tcp:0", "tcp:0"),
-            ("unix:/a", "unix:/b"),
-            ("systemd:domain=INET:index=0", "systemd:domain=INET:index=1"),
-        ):
-            self.assertFalse(overlap(one, other), f"{one} {other}")
 
 
 class ClientEndpointTests(SynchronousTestCase):
