@@ -9,7 +9,6 @@ from typing import Any
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
@@ -19,6 +18,7 @@ from nnogw.demo.lines import lines
 from nnogw.demo.platform import DemoPlatform
 from nnogw.demo.settings import demo_settings
 from nnogw.settings import Settings
+from nnogw.start_errors import not_bound, not_opened
 
 log = Logger()
 
@@ -70,25 +70,25 @@ class GatewayService(Service):
         try:
             self.gateway.log.open()
         except OSError as error:
-            raise StartError(f"nnogw: cannot open the request log {self._settings.server.access_log}: {error.strerror}") from None
+            path = self._settings.server.access_log
+            raise StartError(f"nnogw: cannot open the request log {path} (server.access_log): {not_opened(path, error)}") from None
         server = self._settings.server
-        self._ports = [self._listen(description, self.gateway.site) for description in server.listen]
+        self._ports = [self._listen("server.listen, --listen", description, self.gateway.site) for description in server.listen]
         if server.admin:
             site = Site(self.gateway.admin)
             site.noisy = False
             site.log = lambda request: None  # type: ignore[method-assign]  # noqa: ARG005  an operator's own look is not worth a line
-            self._admin_port = self._listen(server.admin, site)
+            self._admin_port = self._listen("server.admin, --admin", server.admin, site)
 
-    def _listen(self, description: str, factory: Any) -> Any:
+    def _listen(self, settings: str, endpoint: str, factory: Any) -> Any:
+        description = endpoint
         if "backlog=" not in description and description.startswith(("tcp:", "tcp6:", "unix:", "ssl:")):
             description += f":backlog={BACKLOG}"
         outcome: list[Any] = []
         serverFromString(self._reactor, description).listen(factory).addBoth(outcome.append)
         if not outcome or isinstance(outcome[0], Failure):
-            why = outcome[0].getErrorMessage() if outcome else "it does not bind at once"
-            if outcome and isinstance(outcome[0].value, CannotListenError):
-                why = str(outcome[0].value.socketError)
-            raise StartError(f"nnogw: cannot listen on {description.removesuffix(f':backlog={BACKLOG}')}: {why}")
+            why = not_bound(endpoint, outcome[0].value) if outcome else "it does not bind at once"
+            raise StartError(f"nnogw: cannot listen on {endpoint}: {why} ({settings})")
         return outcome[0]
 
     def startService(self) -> None:

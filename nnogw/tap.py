@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import getopt
 import os
 import sys
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import Logger
 from twisted.python import usage
 
 from nnogw import __version__
+from nnogw.detaching import Detachment
 from nnogw.loading import ConfigurationError, load, warnings
 from nnogw.process import prepare
 from nnogw.service import DemoService, GatewayService, Signals, StartError
+from nnogw.usage_errors import KnownOptions, argument_error, option_error
 
 log = Logger()
 
@@ -40,6 +44,20 @@ class Options(usage.Options):
         super().__init__()
         self["listen"] = []
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line; what is wrong with it is said in one line, instead of in twistd's pages of help."""
+        self._arguments = [*(sys.argv[1:] if options is None else options)]
+        try:
+            super().parseOptions(self._arguments)
+        except usage.UsageError as error:
+            refused = error.__context__
+            _end(self._option_error(refused) if isinstance(refused, getopt.GetoptError) else str(error))
+
+    def parseArgs(self, *stray: str) -> None:
+        """Refuse words that belong to no option."""
+        if stray:
+            raise usage.UsageError(argument_error(self._arguments, stray[0], _known(self)))
+
     def opt_listen(self, endpoint: str) -> None:
         """Where to listen, such as tcp:8787:interface=127.0.0.1 or unix:/run/nnogw.sock; may be given several times."""
         self["listen"].append(endpoint)
@@ -56,9 +74,28 @@ class Options(usage.Options):
         try:
             self["settings"] = load(self["config"], os.environ, listen=self["listen"], admin=self["admin"], demo=bool(self["demo"]))
         except ConfigurationError as error:
-            for line in str(error).splitlines():
-                print(f"nnogw: {line}", file=sys.stderr)
-            raise SystemExit(1) from None
+            _end(str(error))
+        if self.parent is not None:
+            _check_pidfile(self.parent)
+            if self["demo"]:
+                self.parent["nodaemon"] = True  # what it prints is for the terminal
+
+    @property
+    def detaches(self) -> bool:
+        """Whether twistd is about to put the process into the background, where its standard output leads nowhere."""
+        return self.parent is not None and not (self.parent.get("nodaemon", True) or self.parent["debug"])
+
+    @property
+    def log_name(self) -> str:
+        """Where the log of a daemon goes."""
+        if self.parent is None or self.parent.get("syslog") or self.parent["logger"]:
+            return "where twistd's options lead it"
+        return str(self.parent["logfile"] or "twistd.log")
+
+    def _option_error(self, refused: getopt.GetoptError) -> str:
+        dashes = "--" if f"--{refused.opt}" in refused.msg else "-"
+        twistds = KnownOptions() if self.parent is None else _known(self.parent)
+        return option_error(dashes + refused.opt, self._arguments, _known(self), twistds)
 
 
 def makeService(options: Options) -> IService:
@@ -66,10 +103,13 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     prepare(reactor)
-    sys.excepthook = _one_line_for_operators
+    detachment = Detachment(reactor, options.log_name) if options.detaches else None
+    sys.excepthook = _one_line_for_operators(_print_and_log, detachment)
     settings = options["settings"]
-    for warning in warnings(settings) if not options["demo"] else ():
+    for warning in warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
         log.warn("{caution}", caution=warning)
+        if options.detaches:  # its terminal is not there any more when the log begins
+            print(f"nnogw: warning: {warning}", file=sys.stderr)
     served: GatewayService | DemoService = DemoService(settings, reactor, _show) if options["demo"] else GatewayService(settings, reactor)
     service: Any = MultiService()  # an IService by declaration, which mypy cannot see
     served.setServiceParent(service)
@@ -85,8 +125,57 @@ def _show(text: str) -> None:
         stream.flush()
 
 
-def _one_line_for_operators(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+def _print_and_log(text: str) -> None:
+    """Say `text` where the program was started, and in the log: twistd has taken ``sys.stderr`` for it once it logs."""
+    for stream in dict.fromkeys([sys.stderr, sys.__stderr__]):
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
+
+
+def _one_line_for_operators(
+    show: Callable[[str], None], detachment: Detachment | None
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """Return an ``excepthook``: what an operator can do something about is shown as one line, anything else with its traceback."""
+
+    def show_exception(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        line = _why(error)
+        if line:
+            show(f"{line}\n")
+        else:
+            sys.__excepthook__(kind, error, traceback)
+        if detachment is not None:
+            detachment.failed(line or " ".join(f"nnogw: the start failed: {kind.__name__}: {error}".splitlines()))
+
+    return show_exception
+
+
+def _why(error: BaseException) -> str:
+    """Return why the gateway did not start; empty for what only a bug explains."""
     if isinstance(error, StartError):
-        print(error, file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
+        return str(error)
+    if isinstance(error, OSError) and isinstance(error.filename, str):  # twistd's own files
+        return f"nnogw: cannot start: {error.filename}: {error.strerror} (--pidfile, --logfile and --rundir are options of twistd)"
+    return ""
+
+
+def _check_pidfile(twistds: Any) -> None:
+    """Refuse a pid file that cannot be made: twistd would end in a traceback, also where nobody has asked for one."""
+    path = os.path.abspath(twistds.get("pidfile") or os.devnull)
+    folder = os.path.dirname(path)
+    if twistds.get("chroot") or os.path.lexists(path) or os.access(folder, os.W_OK | os.X_OK):
+        return
+    why = "may not be written to" if os.path.isdir(folder) else "does not exist"
+    _end(f"cannot write the pid file {path}: folder {folder} {why}; use twistd --pidfile=FILE nnogw, or twistd --pidfile= nnogw for none")
+
+
+def _end(problems: str) -> NoReturn:
+    """Say what is wrong with the command line or the configuration, and end."""
+    for line in problems.splitlines():
+        print(f"nnogw: {line}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _known(options: Any) -> KnownOptions:
+    """Return the names of `options`, which Twisted keeps for `getopt`."""
+    return KnownOptions(options.longOpt, options.shortOpt)

@@ -39,6 +39,9 @@ LAYERS = {
     "assembly": 7,
     "service": 7,
     "process": 7,
+    "start_errors": 7,
+    "usage_errors": 7,
+    "detaching": 7,
     "tap": 8,
 }
 _REACTOR = "twisted.internet.reactor"

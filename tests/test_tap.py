@@ -8,7 +8,8 @@ from pathlib import Path
 
 from twisted.application.service import IServiceMaker, MultiService
 from twisted.plugin import getPlugins
-from twisted.python.usage import UsageError
+from twisted.python import usage
+from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
@@ -53,15 +54,81 @@ class CommandLine(SynchronousTestCase):
         self.assertEqual((end.code, len(lines)), (1, 2))
         self.assertTrue(all(line.startswith("nnogw: ") for line in lines), lines)
 
-    def test_an_unknown_option_is_a_usage_error(self) -> None:
-        """As everywhere in twistd."""
-        self.assertRaises(UsageError, self.parsed, "--lisen", "x")
+    def refused(self, *arguments: str, parent: usage.Options | None = None) -> str:
+        """Return the one line with which `arguments` are refused; the exit status is 1, and nothing is on standard output."""
+        options = Options()
+        options.parent = parent
+        end = self.assertRaises(SystemExit, options.parseOptions, arguments)
+        (line,) = self.err.getvalue().splitlines()
+        self.assertEqual((end.code, self.out.getvalue()), (1, ""))
+        self.err.truncate(0)
+        self.err.seek(0)
+        return line
+
+    def test_each_mistake_on_the_command_line_is_one_line(self) -> None:
+        """Instead of all that could have been typed."""
+        for arguments, line in (
+            (["--lisen", "x"], "unknown option --lisen, did you mean --listen?"),
+            (["-z"], "unknown option -z; twistd nnogw --help lists the options"),
+            (["--config"], "--config needs a value; twistd nnogw --help lists the options"),
+            (["-l"], "-l needs a value; twistd nnogw --help lists the options"),
+            (["--demo=yes"], "--demo takes no value"),
+            (["--demo", "nnogw.toml"], "unexpected argument nnogw.toml; a configuration file is given as --config nnogw.toml"),
+            (["-config", "x"], "-config: a long option has two dashes, expected --config"),
+        ):
+            self.assertEqual(self.refused(*arguments), f"nnogw: {line}")
+
+    def test_twistds_options_are_known_from_twistd(self) -> None:
+        """Those of the version that runs."""
+        parent = ServerOptions()
+        for option in ("-n", "--nodaemon", "--pidfile", "--logfile", "--uid", "--rundir"):
+            self.assertTrue(
+                self.refused(option, parent=parent).startswith(f"nnogw: {option} is an option of twistd and goes before nnogw"), option
+            )
+
+    def test_a_pid_file_that_cannot_be_made_is_one_line(self) -> None:
+        """Twistd would end in a traceback, and makes one where nobody has asked for it."""
+        parent = ServerOptions()
+        parent["pidfile"] = "/nowhere/nnogw.pid"
+        self.assertEqual(
+            self.refused(parent=parent),
+            "nnogw: cannot write the pid file /nowhere/nnogw.pid: folder /nowhere does not exist; "
+            "use twistd --pidfile=FILE nnogw, or twistd --pidfile= nnogw for none",
+        )
+        for good in ("", self.mktemp(), __file__):
+            parent["pidfile"] = good
+            options = Options()
+            options.parent = parent
+            options.parseOptions([])
+
+    def test_the_demo_stays_in_the_foreground(self) -> None:
+        """What it prints is for the terminal."""
+        for arguments, nodaemon in ((["--demo"], True), ([], False)):
+            options = Options()
+            options.parent = ServerOptions()
+            options.parseOptions(arguments)
+            self.assertEqual((bool(options.parent["nodaemon"]), options.detaches), (nodaemon, not nodaemon))
+
+    def test_the_log_of_a_daemon_is_named(self) -> None:
+        """As twistd's options have it."""
+        options = Options()
+        options.parent = ServerOptions()
+        self.assertEqual(options.log_name, "twistd.log")
+        options.parent["logfile"] = "/var/log/nnogw"
+        self.assertEqual(options.log_name, "/var/log/nnogw")
+        options.parent["syslog"] = True
+        self.assertEqual(options.log_name, "where twistd's options lead it")
 
     def test_a_failed_start_is_one_line_and_a_bug_is_not(self) -> None:
-        """The traceback of a bug is what its finder needs."""
-        tap._one_line_for_operators(StartError, StartError("nnogw: cannot listen"), None)
-        self.assertEqual(self.err.getvalue(), "nnogw: cannot listen\n")
-        tap._one_line_for_operators(ValueError, ValueError("a bug"), None)
+        """Twistd's own files included. The traceback of a bug is what its finder needs."""
+        shown: list[str] = []
+        show = tap._one_line_for_operators(shown.append, None)
+        show(StartError, StartError("nnogw: cannot listen"), None)
+        show(PermissionError, PermissionError(13, "Permission denied", "/twistd.pid"), None)
+        twistds = "(--pidfile, --logfile and --rundir are options of twistd)"
+        self.assertEqual(shown, ["nnogw: cannot listen\n", f"nnogw: cannot start: /twistd.pid: Permission denied {twistds}\n"])
+        self.assertEqual(self.err.getvalue(), "")
+        show(ValueError, ValueError("a bug"), None)
         self.assertIn("ValueError: a bug", self.err.getvalue())
 
 

@@ -11,6 +11,8 @@ from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.python.filepath import UnlistableError
 from zope.interface import implementer
 
+from nnogw.loading.suggestions import for_client_endpoint, for_server_endpoint
+
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
 _PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
@@ -27,9 +29,12 @@ class _NoReactor:
 
 def server_endpoint(value: object) -> str:
     """Expect where to listen."""
+    meant = for_server_endpoint(value)
+    if meant:
+        return meant
     if not isinstance(value, str) or not value.isprintable():
         return _SERVER
-    scheme, positional, named = _split(value)
+    scheme, positional, named = split_endpoint(value)
     if scheme in ("tcp", "tcp6", "ssl"):
         if not _is_port(_argument(positional, named, 0, "port"), least=0):
             return f"{_SERVER} with a port from 0 (any free one) to 65535"
@@ -48,12 +53,12 @@ def admin_endpoint(value: object) -> str:
     expected = server_endpoint(value)
     if not expected and not is_private(str(value)):
         return 'a loopback address or a unix socket, because it is never public: add :interface=127.0.0.1, or "" for no admin listener'
-    return expected
+    return f'{expected}, or "" for no admin listener' if expected else ""
 
 
 def is_private(description: str) -> bool:
     """Whether only this machine's processes can connect to a server endpoint; without ``interface=`` it listens on all addresses."""
-    scheme, _, named = _split(description)
+    scheme, _, named = split_endpoint(description)
     if scheme == "unix" or (scheme == "systemd" and named.get("domain") == "UNIX"):
         return True
     interface = named.get("interface", "")
@@ -67,9 +72,12 @@ def client_endpoint(value: object) -> str:
     """Expect where to connect to, or nothing."""
     if value == "":
         return ""
+    meant = for_client_endpoint(value)
+    if meant:
+        return meant
     if not isinstance(value, str) or not value.isprintable():
         return _CLIENT
-    scheme, positional, named = _split(value)
+    scheme, positional, named = split_endpoint(value)
     if scheme == "unix":
         if not _argument(positional, named, 0, "path"):
             return f"{_CLIENT} with the path of a socket"
@@ -100,7 +108,7 @@ def trusted_proxy(value: object) -> str:
     return "" if ip_address(address) == network.network_address else f'{_PROXY}; the network is "{network}"'
 
 
-def _split(description: str) -> tuple[str, list[str], dict[str, str]]:
+def split_endpoint(description: str) -> tuple[str, list[str], dict[str, str]]:
     """Return the scheme of an endpoint string, its positional and its named arguments."""
     for escaped, mark in _ESCAPES:
         description = description.replace(escaped, mark)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnogw.loading.addresses import is_private, server_endpoint
+from nnogw.loading.addresses import admin_endpoint, is_private, server_endpoint
 from nnogw.loading.document import Document, did_you_mean, shown
-from nnogw.settings import SERVICE_NAMES
+from nnogw.loading.sockets import overlap
+from nnogw.settings import SERVICE_NAMES, ServerSettings
 
 
 def check_consistency(document: Document, *, demo: bool) -> None:
@@ -21,6 +22,7 @@ def check_consistency(document: Document, *, demo: bool) -> None:
     _check_cors_headers(document)
     if document.get("server", "listen") == []:
         document.problem(("server", "listen"), "found an empty list, expected at least one endpoint")
+    _check_listeners(document)
     if not demo:
         _check_bypass(document)
 
@@ -75,6 +77,27 @@ def _check_bypass(document: Document) -> None:
                 f"{shown(description)} can be reached from other machines, and without AUTH_API_KEY every request passes unauthenticated; "
                 "set AUTH_API_KEY, or listen on a loopback address (:interface=127.0.0.1) or a unix socket, "
                 "or set auth.allow_unauthenticated = true in the configuration file",
+            )
+
+
+def _check_listeners(document: Document) -> None:
+    """Each socket can be bound once."""
+    said = document.get("server", "listen")
+    listen = [*ServerSettings().listen] if said is None else _list(said)
+    good = [(index, endpoint) for index, endpoint in enumerate(listen) if not server_endpoint(endpoint)]
+    for position, (index, endpoint) in enumerate(good):
+        taken = next((other for other, before in good[:position] if overlap(endpoint, before)), None)
+        if taken is not None:
+            document.problem(("server", "listen", index), f"found {shown(endpoint)}, which #{taken + 1} binds already")
+    admin = document.get("server", "admin")
+    expected = ServerSettings().admin if admin is None else admin
+    if admin_endpoint(expected):
+        return
+    for index, endpoint in good:
+        if overlap(endpoint, expected):
+            place = ("server", "listen", index) if admin is None else ("server", "admin")
+            document.problem(
+                place, f"{shown(endpoint)} is in server.listen, and {shown(expected)} in server.admin; expected two different sockets"
             )
 
 

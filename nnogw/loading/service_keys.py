@@ -1,4 +1,7 @@
-"""Where the service keys come from. A key that was to be read and could not be is an error: its absence would open the gateway."""
+"""Where the service keys come from, and what stands between them: commas or line ends, never blanks.
+
+A key that was to be read and could not be is an error: its absence would open the gateway.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnogw.loading.document import Document, shown_path
+
+#: Characters below which a key can be guessed (a UUID has 36, `openssl rand -hex 16` 32).
+SHORTEST = 16
 
 _KEYS = ("auth", "api_key")
 _KEY_FILE = ("auth", "api_key_file")
@@ -19,7 +25,7 @@ def find_service_keys(document: Document, environ: Mapping[str, str]) -> None:
     The places are AUTH_API_KEY, the file that AUTH_API_KEY_FILE names, the credential AUTH_API_KEY that systemd passes
     (https://systemd.io/CREDENTIALS/), and the configuration file.
     """
-    from_environment = [key for key in re.split(r"[,\s]+", environ.get("AUTH_API_KEY", "")) if key]
+    from_environment = _separated(environ.get("AUTH_API_KEY", ""))
     if from_environment:
         document.put(_KEY_FILE, "", "AUTH_API_KEY")
         document.put(_KEYS, from_environment, "AUTH_API_KEY")
@@ -39,7 +45,7 @@ def find_service_keys(document: Document, environ: Mapping[str, str]) -> None:
 def _from_configuration(document: Document) -> None:
     keys, path = document.get(*_KEYS), document.get(*_KEY_FILE)
     if isinstance(keys, str):
-        keys = [keys] if keys else []
+        keys = _separated(keys)
         document.put(_KEYS, keys, document.where(_KEYS))
     if not isinstance(path, str) or not path:
         return
@@ -50,20 +56,25 @@ def _from_configuration(document: Document) -> None:
 
 
 def _read(document: Document, path: str, source: str) -> None:
-    """Read the key file at `path`, which holds one key a line."""
-    place = f"{source}: {shown_path(path)}"
+    """Read the key file at `path`, which holds keys that commas or line ends separate."""
+    place = f"{source}: {shown_path(path) if os.sep in path or os.path.lexists(path) else 'a value that is not shown'}"  # the key itself?
     document.put(_KEY_FILE, path, place)
     try:
-        content = Path(path).read_text("utf-8")
+        content = Path(path).read_text("utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     except ValueError:  # not UTF-8; or a path with a NUL
         problem = "is not a text file"
     else:
-        keys = [line.strip() for line in content.splitlines() if line.strip()]
+        keys = _separated(content)
         document.put(_KEYS, keys, place)
         if keys:
             return
         problem = "holds no service key"
     document.problems.append(f"{place}: {problem}, expected one service key a line")
     document.complete = False
+
+
+def _separated(text: str) -> list[str]:
+    """Return the keys in `text`, without the blanks around them. One with a blank inside stays as it is, and is refused by its rule."""
+    return [key for key in (part.strip() for part in re.split(r"[,\r\n]", text)) if key]

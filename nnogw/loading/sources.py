@@ -12,6 +12,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+#: How the variables of services begin.
+PREFIX = "NNO_"
 #: service → the variables of its binding and of its URL
 SERVICE_VARIABLES = {
     "iam": ("NNO_IAM", "NNO_IAM_URL"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -40,6 +41,19 @@ class Unexpected(Exception):
         self.expected = expected
 
 
+class WrongBrackets(Unexpected):
+    """A value is not the table, or not the list of tables, that its place expects; how they are written follows from the place.
+
+    Args:
+        value: what was found.
+        expected: what was expected; ``{}`` stands for the names of the tables.
+    """
+
+    def at(self, path: Path) -> str:
+        """Return what was expected at `path`."""
+        return self.expected.format(".".join(str(name) for name in path if not isinstance(name, int)))
+
+
 def structure(document: Document) -> Settings | None:
     """Return the settings that `document` describes; None if there are problems, which are noted in it."""
     try:
@@ -61,13 +75,33 @@ def _note_problems(document: Document, error: Exception, path: Path) -> None:
         for inner in others:
             assert isinstance(inner, ForbiddenExtraKeysError)
             for key in sorted(inner.extra_fields):
-                document.problem((*path, key), f"unknown key, {did_you_mean(key, attrs.fields_dict(error.cl))}")
+                document.problem((*path, key), f"unknown key, {_meant(key, error.cl)}")
     elif isinstance(error, IterableValidationError):
         for inner, place in error.group_exceptions()[0]:
             _note_problems(document, inner, (*path, place.index))
     else:
         assert isinstance(error, Unexpected)
-        document.unexpected(path, error.value, error.expected)
+        document.unexpected(path, error.value, error.at(path) if isinstance(error, WrongBrackets) else error.expected)
+
+
+def _meant(key: str, cls: type) -> str:
+    """Return what to say of a key that `cls` does not have: the nearest of its own, the tables that have it, or all of its own."""
+    own = attrs.fields_dict(cls)
+    if difflib.get_close_matches(key, own, n=1):
+        return did_you_mean(key, own)
+    if cls is Settings and key in SERVICE_NAMES:
+        return f"did you mean [services.{key}]?"
+    elsewhere = [f"[{table}]" for table, options in _tables(Settings, "") if table and key in options]
+    return f"it belongs in {' or '.join(elsewhere)}" if elsewhere else did_you_mean(key, own)
+
+
+def _tables(cls: type, name: str) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yield the names of the tables that `cls` consists of, and their keys; without lists of tables and the services."""
+    types = typing.get_type_hints(cls)
+    yield name, types
+    for option, kind in types.items():
+        if attrs.has(kind):
+            yield from _tables(kind, f"{name}.{option}".lstrip("."))
 
 
 def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -79,9 +113,9 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
         rule = rules.get(option.name)
         arguments = typing.get_args(types[option.name])
         if rule is not None:
-            structure_option = _list_of(_by_rule(rule), "a list of strings") if arguments else _by_rule(rule)
+            structure_option = _list_of(_by_rule(rule)) if arguments else _by_rule(rule)
         elif typing.get_origin(types[option.name]) is tuple:
-            structure_option = _list_of(_of_class(arguments[0]), "tables, each under its own [[…]]")
+            structure_option = _tables_of(_of_class(arguments[0]))
         else:
             continue
         hooks[option.name] = override(struct_hook=_hook(structure_option))
@@ -91,7 +125,7 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
 
     def from_anything(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise Unexpected(value, "a table")
+            raise WrongBrackets(value, "a table: [{}], with single brackets" if isinstance(value, list) else "a table")
         return from_table(value, kind)
 
     return from_anything
@@ -115,13 +149,24 @@ def _of_class(cls: type) -> Structure:
     return lambda value: _converter.structure(value, cls)
 
 
-def _list_of(structure_item: Structure, expected: str) -> Structure:
+def _list_of(structure_item: Structure) -> Structure:
     def structure_list(value: Any) -> Any:
         if not isinstance(value, list):
-            raise Unexpected(value, expected)
+            raise Unexpected(value, 'a list of strings: ["…", "…"]' if isinstance(value, str) else "a list of strings")
         return tuple(_items(enumerate(value), structure_item))
 
     return structure_list
+
+
+def _tables_of(structure_table: Structure) -> Structure:
+    structure_list = _list_of(structure_table)
+
+    def structure_tables(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise WrongBrackets(value, "a list of tables: [[{}]], with double brackets, above each")
+        return structure_list(value)
+
+    return structure_tables
 
 
 def _structure_services(value: Any) -> dict[str, ServiceSettings]:

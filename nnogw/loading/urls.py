@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
+from nnogw.loading.suggestions import for_url
 from nnogw.loading.values import is_path
 
 _URL = "http://HOST[:PORT][/PATH] or https://…, without user, query and fragment"
@@ -23,6 +24,9 @@ def service_url(value: object) -> str:
         return ""
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value) or "?" in value or "#" in value:
         return _URL
+    meant = for_url(value)
+    if meant:
+        return meant
     try:
         url = urlsplit(value)
         host, port = url.hostname or "", url.port

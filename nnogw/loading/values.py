@@ -88,8 +88,10 @@ def cors_header(value: object) -> str:
 
 def service_key(value: object) -> str:
     """Expect a token that can come after ``Bearer``."""
-    good = isinstance(value, str) and len(value) <= MAX_TOKEN and _VISIBLE.fullmatch(value) is not None
-    return "" if good else f"a service key: up to {MAX_TOKEN} visible ASCII characters without spaces"
+    if isinstance(value, str) and any(map(str.isspace, value)):
+        return "a service key without white space in it; commas or line ends separate several keys"
+    good = isinstance(value, str) and len(value) <= MAX_TOKEN and _VISIBLE.fullmatch(value) is not None and "," not in value
+    return "" if good else f"a service key: up to {MAX_TOKEN} visible ASCII characters other than a comma"
 
 
 def file_path(value: object) -> str:

@@ -45,6 +45,27 @@ class ServerEndpointTests(SynchronousTestCase):
         for value in (8787, None, "tcp:80\n", "unix:/a\x00"):
             self.assertIn("a Twisted server endpoint", server_endpoint(value), repr(value))
 
+    def test_what_people_write_instead_is_answered_with_the_endpoint(self) -> None:
+        """Ports, addresses and URLs, as other programs take them."""
+        for value, endpoint in (
+            (8787, "tcp:8787"),
+            ("8787", "tcp:8787"),
+            (":8787", "tcp:8787"),
+            ("*:8787", "tcp:8787"),
+            ("127.0.0.1:8787", "tcp:8787:interface=127.0.0.1"),
+            ("[::1]:8787", "tcp:8787:interface=\\:\\:1"),
+            ("tcp:127.0.0.1:8787", "tcp:8787:interface=127.0.0.1"),
+            ("http://localhost:8787/", "tcp:8787:interface=localhost"),
+            ("/run/nnogw.sock", "unix:/run/nnogw.sock"),
+        ):
+            self.assertEqual(server_endpoint(value), f'a Twisted server endpoint: "{endpoint}"', repr(value))
+            self.assertEqual(server_endpoint(endpoint), "", endpoint)
+
+    def test_the_colons_of_an_ipv6_address_are_answered_with_their_escapes(self) -> None:
+        """Twisted would complain of an argument that is there twice."""
+        for value, escaped in (("tcp6:80:interface=::1", "\\:\\:1"), ("tcp:80:interface=fe80::1:2:backlog=9", "fe80\\:\\:1\\:2")):
+            self.assertIn(f"interface={escaped}", server_endpoint(value), value)
+
     def test_twisteds_own_complaint_is_passed_on(self) -> None:
         """It knows best."""
         self.assertTrue(server_endpoint("tcp:80:nonsense=1").endswith("(got an unexpected keyword argument 'nonsense')"))
@@ -115,6 +136,9 @@ class PrivateTests(SynchronousTestCase):
         for description in ("", "tcp:9787:interface=127.0.0.1", "unix:/run/admin.sock"):
             self.assertEqual(admin_endpoint(description), "", description)
         self.assertIn("add :interface=127.0.0.1", admin_endpoint("tcp:9787"))
+        self.assertEqual(
+            admin_endpoint("127.0.0.1:9787"), 'a Twisted server endpoint: "tcp:9787:interface=127.0.0.1", or "" for no admin listener'
+        )
         self.assertIn("a Twisted server endpoint", admin_endpoint("nonsense"))
         self.assertIn("a Twisted server endpoint", admin_endpoint(3))
 
@@ -157,6 +181,12 @@ class ClientEndpointTests(SynchronousTestCase):
             None,
         ):
             self.assertIn("a Twisted client endpoint", client_endpoint(value), repr(value))
+
+    def test_what_people_write_instead_is_answered_with_the_endpoint(self) -> None:
+        """A URL belongs into another option."""
+        self.assertEqual(client_endpoint("localhost:8080"), 'a Twisted client endpoint: "tcp:localhost:8080"')
+        self.assertEqual(client_endpoint("/run/a.sock"), 'a Twisted client endpoint: "unix:/run/a.sock"')
+        self.assertTrue(client_endpoint("http://localhost:8080").endswith("; a URL is given as url, in the environment as NNO_…_URL"))
 
     def test_ssl_is_refused_with_the_reason(self) -> None:
         """Twisted's ``ssl:`` accepts any certificate."""

@@ -127,3 +127,29 @@ class BypassTests(SynchronousTestCase):
         self.assertEqual(
             problems("[server]\nlisten = []"), ["nnogw.toml: [server] listen: found an empty list, expected at least one endpoint"]
         )
+
+
+class ListenerTests(SynchronousTestCase):
+    """Each socket can be bound once."""
+
+    def test_the_same_listener_twice_is_refused(self) -> None:
+        """It is told where it stands already."""
+        one = "tcp:81:interface=127.0.0.1"
+        self.assertEqual(problems(listen=["unix:/a", one, one]), [f'--listen #3: found "{one}", which #2 binds already'])
+
+    def test_the_admin_listener_is_another_one(self) -> None:
+        """The default too, wherever the other one comes from."""
+        one, default = "tcp:81:interface=127.0.0.1", "tcp:9787:interface=127.0.0.1"
+        words = '"{0}" is in server.listen, and "{0}" in server.admin; expected two different sockets'
+        self.assertEqual(problems(f'[server]\nlisten = ["{one}"]', admin=one), [f"--admin: {words.format(one)}"])
+        self.assertEqual(problems(listen=[default]), [f"--listen #1: {words.format(default)}"])
+
+    def test_different_ones_are_good(self) -> None:
+        """An admin listener that is switched off is none."""
+        self.assertEqual(problems(listen=["tcp:81:interface=127.0.0.1", "tcp:82:interface=127.0.0.1"]), [])
+        self.assertEqual(problems(listen=["tcp:9787:interface=127.0.0.1"], admin=""), [])
+
+    def test_what_is_no_endpoint_is_told_once(self) -> None:
+        """Types come first."""
+        self.assertEqual(len(problems("[server]\nlisten = [3, 3]\nadmin = 4")), 3)
+        self.assertEqual(len(problems("[server]\nlisten = 3\nadmin = 4")), 2)

@@ -127,13 +127,43 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(problems(toml), [f"nnogw.toml: {where}: found 3, expected a table"])
 
     def test_what_should_be_a_list_of_tables_is_not_something_else(self) -> None:
-        """A single table above all."""
-        self.assertEqual(problems("[routes]"), ["nnogw.toml: routes: found a table, expected tables, each under its own [[…]]"])
+        """A single table above all: the brackets are told."""
+        for toml, where, tables in (
+            ('[routes]\nprefix = "/api/a"', "routes", "routes"),
+            ("[rate_limit.rules]\nlimit = 1", "[rate_limit] rules", "rate_limit.rules"),
+        ):
+            self.assertEqual(
+                problems(toml),
+                [f"nnogw.toml: {where}: found a table, expected a list of tables: [[{tables}]], with double brackets, above each"],
+            )
+        self.assertEqual(len(problems("routes = 3")), 1)
+
+    def test_what_should_be_one_table_is_no_list_of_them(self) -> None:
+        """The same the other way round."""
+        for toml, where, table in (
+            ("[[server]]", "server", "server"),
+            ("[[auth.cache]]", "[auth] cache", "auth.cache"),
+            ("[[services.billing]]", "[services] billing", "services.billing"),
+        ):
+            self.assertEqual(problems(toml), [f"nnogw.toml: {where}: found a list, expected a table: [{table}], with single brackets"])
+
+    def test_a_key_of_another_table_is_answered_with_that_table(self) -> None:
+        """Or with both, where two have it."""
+        self.assertEqual(problems('listen = ["tcp:1"]'), ["nnogw.toml: listen: unknown key, it belongs in [server]"])
+        self.assertEqual(
+            problems("[server]\nttl = 3"), ["nnogw.toml: [server] ttl: unknown key, it belongs in [auth.cache] or [lifecycle]"]
+        )
+
+    def test_a_service_outside_of_the_services_is_answered_with_its_table(self) -> None:
+        """The names are known."""
+        self.assertEqual(
+            problems('[billing]\nurl = "http://127.0.0.1:1"'), ["nnogw.toml: billing: unknown key, did you mean [services.billing]?"]
+        )
 
     def test_what_should_be_a_list_of_strings_is_not_one_string(self) -> None:
         """Its characters would be taken for endpoints."""
         self.assertEqual(
-            problems('[server]\nlisten = "tcp:80"'), ['nnogw.toml: [server] listen: found "tcp:80", expected a list of strings']
+            problems('[server]\nlisten = "tcp:80"'), ['nnogw.toml: [server] listen: found "tcp:80", expected a list of strings: ["…", "…"]']
         )
 
     def test_nothing_is_converted(self) -> None:

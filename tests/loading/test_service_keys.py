@@ -29,13 +29,14 @@ class ServiceKeyTests(SynchronousTestCase):
         return loaded(toml, environ).auth
 
     def test_auth_api_key_holds_one_or_several(self) -> None:
-        """Separated by commas or white space, for rotation."""
+        """Separated by commas or line ends, for rotation."""
         self.assertEqual(load(None, {"AUTH_API_KEY": "one"}).auth.api_key, ("one",))
-        self.assertEqual(load(None, {"AUTH_API_KEY": " one,two  three\n"}).auth.api_key, ("one", "two", "three"))
+        self.assertEqual(load(None, {"AUTH_API_KEY": " one,two ,\tthree\r\nfour\n"}).auth.api_key, ("one", "two", "three", "four"))
 
     def test_a_file_holds_one_a_line(self) -> None:
-        """Empty lines and white space around a key do not count."""
-        path = self.written(b"one\n\n  two \r\nthree")
+        """Empty lines, white space around a key and a byte order mark do not count. Commas separate as everywhere."""
+        path = self.written(b"\xef\xbb\xbfone\n\n  two \r\nthree")
+        self.assertEqual(self.auth({"AUTH_API_KEY_FILE": self.written(b"one, two\n")}).api_key, ("one", "two"))
         auth = self.auth({"AUTH_API_KEY_FILE": path})
         self.assertEqual((auth.api_key, auth.api_key_file), (("one", "two", "three"), path))
 
@@ -50,7 +51,8 @@ class ServiceKeyTests(SynchronousTestCase):
         self.assertEqual(self.auth({"CREDENTIALS_DIRECTORY": os.path.dirname(path)}).api_key, ())
 
     def test_the_configuration_may_hold_keys_or_name_a_file(self) -> None:
-        """A string is a list of one."""
+        """A string is read as the variable is."""
+        self.assertEqual(self.auth(toml='[auth]\napi_key = "one, two"').api_key, ("one", "two"))
         path = self.written(b"filed")
         self.assertEqual(self.auth(toml='[auth]\napi_key = "one"').api_key, ("one",))
         self.assertEqual(self.auth(toml='[auth]\napi_key = ["one", "two"]').api_key, ("one", "two"))
@@ -101,6 +103,13 @@ class ServiceKeyTests(SynchronousTestCase):
             (line,) = problems(f'[auth]\napi_key_file = "{path}"', listen=["tcp:80"])
             self.assertEqual(line, f"nnogw.toml: [auth] api_key_file: {path}: {problem}, expected one service key a line")
 
+    def test_a_key_in_place_of_its_file_is_not_shown(self) -> None:
+        """The name of the variable is easily mistaken."""
+        self.assertEqual(
+            problems("", {"AUTH_API_KEY_FILE": "s3cr3t"}),
+            ["AUTH_API_KEY_FILE: a value that is not shown: cannot be read: No such file or directory, expected one service key a line"],
+        )
+
     def test_an_empty_credential_is_refused(self) -> None:
         """It was meant to be one."""
         path = self.written(b"", "AUTH_API_KEY")
@@ -111,12 +120,24 @@ class ServiceKeyTests(SynchronousTestCase):
 
     def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(self) -> None:
         """Wherever it comes from."""
-        path = self.written(b"good\nsecret words\n")
-        expected = "found a value that is not shown, expected a service key: up to 8192 visible ASCII characters without spaces"
+        expected = "found a value that is not shown, expected a service key: up to 8192 visible ASCII characters other than a comma"
         self.assertEqual(problems("", {"AUTH_API_KEY": "good,secrét"}), [f"AUTH_API_KEY #2: {expected}"])
-        self.assertEqual(problems("", {"AUTH_API_KEY_FILE": path}), [f"AUTH_API_KEY_FILE: {path} #2: {expected}"])
-        self.assertEqual(problems('[auth]\napi_key = "secret words"'), [f"nnogw.toml: [auth] api_key #1: {expected}"])
         self.assertEqual(problems('[auth]\napi_key = ["good", ""]'), [f"nnogw.toml: [auth] api_key #2: {expected}"])
+        self.assertEqual(problems('[auth]\napi_key = ["one,two"]'), [f"nnogw.toml: [auth] api_key #1: {expected}"])
+
+    def test_white_space_inside_a_key_is_refused(self) -> None:
+        """Two keys were meant, or one was torn: guessing would activate keys that nobody made."""
+        path, credential = self.written(b"good\nsecret words\n"), self.written(b"secret\twords", "AUTH_API_KEY")
+        expected = (
+            "found a value that is not shown, expected a service key without white space in it; commas or line ends separate several keys"
+        )
+        self.assertEqual(problems("", {"AUTH_API_KEY": "one,secret words"}), [f"AUTH_API_KEY #2: {expected}"])
+        self.assertEqual(problems("", {"AUTH_API_KEY_FILE": path}), [f"AUTH_API_KEY_FILE: {path} #2: {expected}"])
+        self.assertEqual(
+            problems("", {"CREDENTIALS_DIRECTORY": os.path.dirname(credential)}), [f"CREDENTIALS_DIRECTORY: {credential} #1: {expected}"]
+        )
+        self.assertEqual(problems('[auth]\napi_key = "secret words"'), [f"nnogw.toml: [auth] api_key #1: {expected}"])
+        self.assertEqual(problems('[auth]\napi_key = ["good", "secret words"]'), [f"nnogw.toml: [auth] api_key #2: {expected}"])
 
     def test_other_secrets_are_not_shown_either(self) -> None:
         """A store's URL, and whatever has a password in it."""

@@ -53,6 +53,13 @@ class ServiceUrlTests(SynchronousTestCase):
         ):
             self.assertNotEqual(service_url(value), "", repr(value))
 
+    def test_what_people_write_instead_is_answered_with_the_url(self) -> None:
+        """An endpoint string belongs into another option."""
+        self.assertEqual(service_url("localhost:8788/api"), 'a URL: "http://localhost:8788/api"')
+        self.assertEqual(service_url("iam.internal"), 'a URL: "http://iam.internal"')
+        for value in ("unix:/run/a.sock", "tcp:10.0.0.4:8080"):
+            self.assertTrue(service_url(value).endswith("; an endpoint string is given as binding, in the environment as NNO_…"), value)
+
 
 class StoreUrlTests(SynchronousTestCase):
     """Where rate limits will be shared."""

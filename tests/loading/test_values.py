@@ -74,7 +74,7 @@ class ValueTests(SynchronousTestCase):
     def test_a_service_key_can_come_after_bearer(self) -> None:
         """Visible ASCII, of a length that the gateway reads."""
         self.good(values.service_key, ["s3cret!", "x" * 8192])
-        self.bad(values.service_key, ["", "a b", "a\n", "é", "x" * 8193, 1])
+        self.bad(values.service_key, ["", "a b", "a\n", "a,b", "é", "x" * 8193, 1])
 
     def test_a_file_is_named_or_is_standard_output(self) -> None:
         """Empty is neither."""
