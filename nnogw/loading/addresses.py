@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.python.filepath import UnlistableError
 from zope.interface import implementer
+
+from nnogw.upstream.binding import BadBinding, parse_binding, split_endpoint
+from nnogw.upstream.tls import tls_for
 
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
 _PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
 _CALL = re.compile(r"^[\w.]+\(\) ")  # how a TypeError begins
-_ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes for a plain \ : =
 
 
 @implementer(IReactorPluggableNameResolver)
@@ -29,7 +31,7 @@ def server_endpoint(value: object) -> str:
     """Expect where to listen."""
     if not isinstance(value, str) or not value.isprintable():
         return _SERVER
-    scheme, positional, named = _split(value)
+    scheme, positional, named = split_endpoint(value)
     if scheme in ("tcp", "tcp6", "ssl"):
         if not _is_port(_argument(positional, named, 0, "port"), least=0):
             return f"{_SERVER} with a port from 0 (any free one) to 65535"
@@ -53,7 +55,7 @@ def admin_endpoint(value: object) -> str:
 
 def is_private(description: str) -> bool:
     """Whether only this machine's processes can connect to a server endpoint; without ``interface=`` it listens on all addresses."""
-    scheme, _, named = _split(description)
+    scheme, _, named = split_endpoint(description)
     if scheme == "unix" or (scheme == "systemd" and named.get("domain") == "UNIX"):
         return True
     interface = named.get("interface", "")
@@ -64,26 +66,20 @@ def is_private(description: str) -> bool:
 
 
 def client_endpoint(value: object) -> str:
-    """Expect where to connect to, or nothing."""
+    """Expect where to connect to, or nothing; files that it names have to be readable, and good."""
     if value == "":
         return ""
     if not isinstance(value, str) or not value.isprintable():
         return _CLIENT
-    scheme, positional, named = _split(value)
-    if scheme == "unix":
-        if not _argument(positional, named, 0, "path"):
-            return f"{_CLIENT} with the path of a socket"
-    elif scheme in ("tcp", "tls"):
-        host = _argument(positional, named, 0, "host")
-        if not host or " " in host or "[" in host:
-            return f"{_CLIENT} with a host; the colons of an IPv6 address are written \\:"
-        if not _is_port(_argument(positional, named, 0 if "host" in named else 1, "port"), least=1):
-            return f"{_CLIENT} with a port from 1 to 65535"
-    elif scheme == "ssl":
-        return f"{_CLIENT}; ssl: does not check whose certificate it is, tls: does"
-    else:
-        return _CLIENT
-    return _parsed(clientFromString, value, _CLIENT)
+    try:
+        binding = parse_binding(value)
+        if binding.scheme == "tls":
+            tls_for(binding)
+    except BadBinding as error:
+        return f"{_CLIENT}; {error}"
+    except OSError as error:
+        return f"{_CLIENT} whose files can be read ({_told(error)})"
+    return ""
 
 
 def trusted_proxy(value: object) -> str:
@@ -98,27 +94,6 @@ def trusted_proxy(value: object) -> str:
         return _PROXY
     address = value.partition("/")[0]
     return "" if ip_address(address) == network.network_address else f'{_PROXY}; the network is "{network}"'
-
-
-def _split(description: str) -> tuple[str, list[str], dict[str, str]]:
-    """Return the scheme of an endpoint string, its positional and its named arguments."""
-    for escaped, mark in _ESCAPES:
-        description = description.replace(escaped, mark)
-    scheme, *arguments = description.split(":")
-    positional, named = [], {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals:
-            named[key] = _plain(value)
-        else:
-            positional.append(_plain(key))
-    return scheme, positional, named
-
-
-def _plain(value: str) -> str:
-    for escaped, mark in _ESCAPES:
-        value = value.replace(mark, escaped[1])
-    return value
 
 
 def _argument(positional: list[str], named: dict[str, str], position: int, key: str) -> str:

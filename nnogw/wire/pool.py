@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 
-from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.interfaces import Clock
 from nnogw.settings import ServiceSettings
 from nnogw.wire.client import UpstreamConnection
+from nnogw.wire.connect_errors import cannot_connect, timed_out
 from nnogw.wire.outlet import Turn
 
 
@@ -63,8 +58,8 @@ class ConnectionPool:
         """
         connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)
         connecting.addCallback(lambda connection: connection.ready or succeed(connection))
-        connecting.addTimeout(self._connect_timeout, self._reactor)
-        connecting.addErrback(_translate)
+        connecting.addTimeout(self._connect_timeout, self._reactor, timed_out)
+        connecting.addErrback(cannot_connect)
         return connecting
 
     def opened(self) -> None:
@@ -87,14 +82,3 @@ class ConnectionPool:
         """Close what is idle."""
         for connection in list(self._idle):
             connection.close()
-
-
-def _translate(failure: Failure) -> Failure:
-    """Turn what endpoints and TLS raise into the gateway's own errors."""
-    if failure.check(CancelledError):
-        return failure
-    if failure.check(DeferredTimeout, ConnectTimeout):
-        return Failure(UpstreamTimeout(reason="no connection in time", end="timeout:connect"))
-    if failure.check(VerificationError, SSL.Error):
-        return Failure(UpstreamFailed(reason=f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"))
-    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from OpenSSL import SSL
-from service_identity import VerificationError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import DNSLookupError
@@ -12,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.wire.client import UpstreamRequest
+from nnogw.wire.connect_errors import HandshakeFailed
 from tests.wire.upstream_connection import Upstreams
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -70,8 +70,8 @@ class Connecting(SynchronousTestCase):
             (Refused(), UpstreamFailed, "cannot connect"),
             (DNSLookupError("no such name"), UpstreamFailed, "cannot connect"),
             (ConnectTimeout(), UpstreamTimeout, "no connection in time"),
-            (VerificationError(errors=["wrong name"]), UpstreamFailed, "TLS: VerificationError"),
-            (SSL.Error([("SSL routines", "", "certificate verify failed")]), UpstreamFailed, "TLS: Error"),
+            (HandshakeFailed("the certificate is self-signed"), UpstreamFailed, "TLS: the certificate is self-signed"),
+            (SSL.Error([("SSL routines", "", "wrong version number")]), UpstreamFailed, "TLS: the upstream does not speak TLS"),
         ):
             upstreams = Upstreams()
             upstreams.endpoint.outcome = fail(error)
@@ -105,7 +105,7 @@ class Connecting(SynchronousTestCase):
         upstreams.line.disconnecting = True
         upstreams.line.connection.handshakeCompleted()
         self.assertEqual(upstreams.line.received, b"")
-        upstreams.line.lose(VerificationError([]))
+        upstreams.line.lose(HandshakeFailed("the certificate has expired"))
         self.assertTrue(self.failureResultOf(answer, UpstreamFailed).value.reason.startswith("TLS: "))
 
     def test_one_that_is_lost_in_the_handshake_fails(self) -> None:
