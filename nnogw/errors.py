@@ -72,6 +72,10 @@ class BadRequest(GatewayError):
     default_message = "The request is malformed."
 
 
+class RefusedTarget(BadRequest):
+    """The request is well-formed, but the gateway refuses its path or target. The connection can be used for the next request."""
+
+
 class Unauthorized(GatewayError):
     """No, wrong or ambiguous credentials; always answered with ``WWW-Authenticate: Bearer`` (RFC 9110 §11.6.1)."""
 
@@ -203,6 +207,7 @@ class AuthUnavailable(ServiceUnavailable):
 class UpstreamTimeout(GatewayError):
     """The upstream did not connect or answer in time; ``end`` says which limit ran out."""
 
+    kind: ClassVar[UpstreamFailureKind] = "timeout"
     status = 504
     code = "UPSTREAM_TIMEOUT"
     default_message = "The service did not answer in time."

@@ -9,7 +9,6 @@ import os
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
@@ -70,8 +69,8 @@ def cannot_connect(failure: Failure) -> Failure:
     error = failure.value
     if isinstance(error, (CancelledError, GatewayError)):
         return failure
-    if isinstance(error, (DeferredTimeout, ConnectTimeout)):
-        return Failure(_too_late())
+    if isinstance(error, ConnectTimeout):
+        return Failure(_too_late("no connection in time"))
     if isinstance(error, (HandshakeFailed, SSL.Error)):
         return Failure(_tls(error))
     if isinstance(error, ConnectionClosed):  # it was there, and went before TLS was
@@ -79,10 +78,9 @@ def cannot_connect(failure: Failure) -> Failure:
     return Failure(UpstreamFailed(reason=f"cannot connect: {_plain(error)}", kind="connect"))
 
 
-def timed_out(outcome: object, seconds: float) -> Failure:  # noqa: ARG001  Twisted's arguments
-    """Say what was missing when the time for a connection was over (`Deferred.addTimeout`'s ``onTimeoutCancel``)."""
-    error = outcome.value if isinstance(outcome, Failure) else None
-    return Failure(_too_late(f"{error} in time" if isinstance(error, StillResolving) else ""))
+def timed_out(given_up: Failure) -> UpstreamTimeout:
+    """Return the error of a connection whose time is over: it says what was missing, as far as the cancelled attempt tells."""
+    return _too_late(f"{given_up.value} in time" if isinstance(given_up.value, StillResolving) else "no connection in time")
 
 
 def connection_broke(failure: Failure) -> UpstreamFailed:
@@ -113,8 +111,8 @@ def _tls(error: BaseException) -> UpstreamFailed:
     return UpstreamFailed(reason=f"TLS: {words}", kind="tls")
 
 
-def _too_late(what: str = "") -> UpstreamTimeout:
-    return UpstreamTimeout(reason=what or "no connection in time", end="timeout:connect")
+def _too_late(reason: str) -> UpstreamTimeout:
+    return UpstreamTimeout(reason=reason, end="timeout:connect")
 
 
 def _plain(error: BaseException | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
@@ -66,24 +66,25 @@ class Connecting(SynchronousTestCase):
 
     def test_each_failure_is_translated(self) -> None:
         """502, or 504 for what took too long; why is for the log."""
-        for error, kind, reason in (
-            (Refused(), UpstreamFailed, "cannot connect"),
-            (DNSLookupError("no such name"), UpstreamFailed, "cannot connect"),
-            (ConnectTimeout(), UpstreamTimeout, "no connection in time"),
-            (HandshakeFailed("the certificate is self-signed"), UpstreamFailed, "TLS: the certificate is self-signed"),
-            (SSL.Error([("SSL routines", "", "wrong version number")]), UpstreamFailed, "TLS: the upstream does not speak TLS"),
+        for error, kind, reason, counted_as in (
+            (Refused(), UpstreamFailed, "cannot connect", "connect"),
+            (DNSLookupError("no such name"), UpstreamFailed, "cannot connect", "connect"),
+            (ConnectTimeout(), UpstreamTimeout, "no connection in time", "timeout"),
+            (HandshakeFailed("the certificate is self-signed"), UpstreamFailed, "TLS: the certificate is self-signed", "tls"),
+            (SSL.Error([("SSL routines", "", "wrong version number")]), UpstreamFailed, "TLS: the upstream does not speak TLS", "tls"),
         ):
             upstreams = Upstreams()
             upstreams.endpoint.outcome = fail(error)
             failure = self.failureResultOf(upstreams.pool.connect(), kind)
             self.assertTrue(failure.value.reason.startswith(reason), failure.value.reason)
+            self.assertEqual(failure.value.kind, counted_as)
 
     def test_it_may_take_its_time_and_no_longer(self) -> None:
         """`connect_timeout`."""
         upstreams = Upstreams(connect_timeout=3)
         upstreams.endpoint.outcome = Deferred()
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.assertEqual(self.failureResultOf(connecting, UpstreamTimeout).value.end, "timeout:connect")
 
     def test_over_tls_it_is_made_when_the_handshake_is_through(self) -> None:
@@ -94,7 +95,7 @@ class Connecting(SynchronousTestCase):
         upstreams.line.connection.handshakeCompleted()
         self.assertIs(self.successResultOf(connecting), upstreams.line.connection)
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.failureResultOf(connecting, UpstreamTimeout)
         self.assertTrue(upstreams.line.aborted)
 
@@ -107,6 +108,20 @@ class Connecting(SynchronousTestCase):
         self.assertEqual(upstreams.line.received, b"")
         upstreams.line.lose(HandshakeFailed("the certificate has expired"))
         self.assertTrue(self.failureResultOf(answer, UpstreamFailed).value.reason.startswith("TLS: "))
+
+    def test_closing_gives_up_those_that_are_being_made(self) -> None:
+        """Also in the handshake; the one who waits is told."""
+        upstreams = Upstreams(tls=True)
+        shaking_hands = upstreams.pool.connect()
+        made = upstreams.pool.connect()
+        upstreams.line.connection.handshakeCompleted()
+        upstreams.endpoint.outcome = Deferred()
+        connecting = upstreams.pool.connect()
+        upstreams.pool.close()
+        for waiting in (shaking_hands, connecting):
+            self.failureResultOf(waiting, CancelledError)
+        self.assertEqual([line.aborted for line in upstreams.endpoint.lines], [True, False])
+        self.successResultOf(made)
 
     def test_one_that_is_lost_in_the_handshake_fails(self) -> None:
         """With the reason."""
