@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IReactorPluggableNameResolver
-from twisted.python.filepath import UnlistableError
-from zope.interface import implementer
 
 from nnogw.upstream.binding import BadBinding, parse_binding, split_endpoint
 from nnogw.upstream.tls import tls_for
@@ -18,13 +14,6 @@ _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
 _PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
 _CALL = re.compile(r"^[\w.]+\(\) ")  # how a TypeError begins
-
-
-@implementer(IReactorPluggableNameResolver)
-class _NoReactor:
-    """What Twisted's parsers want to see while nothing is connected."""
-
-    nameResolver = None  # noqa: N815  the interface's name
 
 
 def server_endpoint(value: object) -> str:
@@ -40,7 +29,7 @@ def server_endpoint(value: object) -> str:
             return f"{_SERVER} with the path of a socket"
     elif scheme != "systemd":
         return _SERVER
-    return _parsed(serverFromString, value, _SERVER)
+    return _parsed(value)
 
 
 def admin_endpoint(value: object) -> str:
@@ -104,18 +93,16 @@ def _is_port(port: str, *, least: int) -> bool:
     return port.isascii() and port.isdigit() and len(port) <= 5 and least <= int(port) <= 65535
 
 
-def _parsed(parse: Callable[[object, str], object], description: str, expected: str) -> str:
-    """Let Twisted have the last word; it also looks for the files and sockets that `description` names."""
+def _parsed(description: str) -> str:
+    """Let Twisted have the last word on a server endpoint; it also looks for the files and sockets that `description` names."""
     try:
-        parse(_NoReactor(), description)
-    except UnlistableError as error:
-        return f"{expected} whose files can be read ({_told(error.originalException)})"
+        serverFromString(None, description)  # the reactor is needed only for listening
     except OSError as error:
-        return f"{expected} whose files can be read ({_told(error)})"
+        return f"{_SERVER} whose files can be read ({_told(error)})"
     except (IndexError, KeyError):
-        return f"{expected}; systemd has passed no such socket"
+        return f"{_SERVER}; systemd has passed no such socket"
     except Exception as error:  # whatever a parser makes of a bad argument
-        return f"{expected} ({_CALL.sub('', str(error))})"
+        return f"{_SERVER} ({_CALL.sub('', str(error))})"
     return ""
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import idna  # of twisted[tls]
 from attrs import frozen
+
+#: A label of a name: letters, digits, hyphens within (RFC 1123 §2.1), and the underscore, which is common among containers.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_NAME = 253  # RFC 1035 §2.3.4, as text
 
 _ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes for a plain \ : =
 
@@ -110,17 +115,21 @@ def parse_binding(description: str) -> Binding:
 
 
 def ascii_host(host: str) -> str:
-    """Return a host as DNS and TLS know it: names that are not ASCII as IDNA has them (RFC 5891).
+    """Return a host as DNS and TLS know it: an address as it is, a name that is not ASCII as IDNA has it (RFC 5891).
 
     Raises:
-        BadBinding: there can be no such name.
+        BadBinding: there can be no such host.
     """
-    if host.isascii():
+    if as_address(host) is not None:
         return host
     try:
-        return idna.encode(host, uts46=True).decode("ascii")
+        name = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError as error:
         raise BadBinding(f"{host!r} is no name ({error})") from None
+    labels = name.removesuffix(".").split(".")
+    if len(name) > _LONGEST_NAME or labels[-1].isdigit() or not all(map(_LABEL.fullmatch, labels)):
+        raise BadBinding(f"{host!r} is neither a name nor an address")
+    return name
 
 
 def as_address(host: str) -> IPv4Address | IPv6Address | None:
@@ -132,10 +141,8 @@ def as_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _host(host: str) -> str:
-    if not host or not host.isprintable() or any(sign in host for sign in " [/"):
+    if not host or "[" in host:
         raise BadBinding("it needs a host; the colons of an IPv6 address are written \\:")
-    if ":" in host and as_address(host) is None:
-        raise BadBinding(f"{host!r} is no IPv6 address")
     return ascii_host(host)
 
 
