@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +96,11 @@ class VerifiedTls:
                 refusal = self._other_name(certificate)
             else:
                 refusal = ""
-            if refusal:
-                connection.get_app_data().failVerification(Failure(HandshakeFailed(refusal)))
-        except Exception:
+        except Exception:  # whatever a malformed certificate leads to
             log.failure("a certificate cannot be checked")
-            return False
+            refusal = "the certificate cannot be read"
+        if refusal:
+            connection.get_app_data().failVerification(Failure(HandshakeFailed(refusal)))
         return not refusal
 
     def _other_name(self, certificate: crypto.X509) -> str:
@@ -167,7 +166,7 @@ def _private_key(path: str) -> crypto.PKey:
 
 
 def _refusal(certificate: crypto.X509, number: int, depth: int) -> str:
-    subject = _guarded(lambda: certificate.to_cryptography().subject.rfc4514_string())
+    subject = certificate.to_cryptography().subject.rfc4514_string()
     which = "the certificate" if depth == 0 else f"a certificate of the chain ({subject})"
     return f"{which} {_IN_WORDS.get(number, f'is not good (error {number} of OpenSSL)')}"
 
@@ -180,11 +179,3 @@ def _names(certificate: crypto.X509) -> list[str]:
         return []
     names = extension.value.get_values_for_type(x509.DNSName)
     return [*names, *map(str, extension.value.get_values_for_type(x509.IPAddress))]
-
-
-def _guarded(read: Callable[[], str]) -> str:
-    """Return what is read of a certificate that may be malformed."""
-    try:
-        return read()
-    except ValueError:
-        return "unreadable"

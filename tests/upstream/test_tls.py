@@ -243,6 +243,24 @@ class OverTls(TestCase):
         self.assertEqual((failure.kind, failure.reason), ("connect", "cannot connect: connection refused"))
 
 
+class Malformed(SynchronousTestCase):
+    """A certificate that cannot be read."""
+
+    def test_it_is_refused(self) -> None:
+        """OpenSSL would lose what is raised in its callback; the traceback is in the program's log."""
+        failures: list[Any] = []
+
+        class Transport:
+            failVerification = staticmethod(failures.append)
+
+        tls = tls_for(parse_binding("tls:a:443"))
+        connection = tls.clientConnectionForTLS(Transport())
+        unreadable: Any = object()
+        self.assertFalse(tls._check(connection, unreadable, 0, 0, 1))
+        self.assertEqual([str(failure.value) for failure in failures], ["the certificate cannot be read"])
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+
+
 class Files(SynchronousTestCase):
     """The files that a binding names."""
 
