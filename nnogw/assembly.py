@@ -26,6 +26,7 @@ from nnogw.pipeline import chain, middlewares
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import Settings
+from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
 from nnogw.wire.headers import TrustedProxies
@@ -42,6 +43,7 @@ class Gateway:
         admin: the root of the admin listener's resource tree.
         log: the request log.
         upstreams: the services that are configured.
+        resolver: knows the addresses of their names.
         draining: the gateway is about to stop, and says so to whoever asks for its health.
     """
 
@@ -49,12 +51,14 @@ class Gateway:
     admin: Resource
     log: LogFile
     upstreams: Mapping[str, Upstream]
+    resolver: Resolver
     draining: bool = False
 
     def close(self) -> None:
-        """Close what the gateway keeps open: idle connections and the request log."""
+        """Close what the gateway keeps open: idle connections, lookups of names, and the request log."""
         for upstream in self.upstreams.values():
             upstream.pool.close()
+        self.resolver.close()
         self.site.hangups.close()
         self.log.close()
 
@@ -70,7 +74,8 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
     ledger = Ledger()
     log = LogFile(settings.server.access_log, reactor, ledger)
     trusted = TrustedProxies(settings.server.trusted_proxies)
-    found = {name: upstream_for(name, service, reactor, turn) for name, service in settings.services.items()}
+    resolver = Resolver(reactor, life=settings.server.resolve_ttl, ledger=ledger)
+    found = {name: upstream_for(name, service, reactor, turn, resolver) for name, service in settings.services.items()}
     upstreams = {name: upstream for name, upstream in found.items() if upstream is not None}
     verdicts = VerdictCache(settings.auth.cache, Iam(_agent("iam", upstreams), settings.auth, clock=reactor), clock=reactor, ledger=ledger)
     statuses = PlatformStatuses(
@@ -108,7 +113,7 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
         draining=lambda: gateway.draining,
         purge=Purge(verdicts, statuses),
     )
-    gateway = Gateway(site, admin, log, upstreams)
+    gateway = Gateway(site, admin, log, upstreams, resolver)
     return gateway
 
 

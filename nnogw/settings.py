@@ -33,6 +33,7 @@ class ServerSettings:
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks; "unix" for peers on a unix socket
     lame_duck: float = 0  # seconds that /health says "draining" before the listeners close
     drain_timeout: float = 30  # seconds that requests under way may still take after TERM
+    resolve_ttl: float = 30  # seconds that the addresses of a service's name are used before they are looked up again (Java 30, HAProxy 10)
 
 
 @frozen

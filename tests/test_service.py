@@ -10,12 +10,14 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import TestCase
 
 from nnogw.service import DemoService, GatewayService, Signals, StartError
-from nnogw.settings import AuthSettings, ServerSettings, Settings
+from nnogw.settings import AuthSettings, ServerSettings, ServiceSettings, Settings
+from nnogw.upstream.resolver import LookupFailed
 from tests.integration.platform import status
-from tests.integration.sockets import connect, get, until
+from tests.integration.sockets import Service, connect, get, until
 
 
 def settings(**server: Any) -> Settings:
@@ -78,6 +80,24 @@ class Binding(TestCase):
         path.rename(self.mktemp())
         service.reopen_logs()
         self.assertTrue(path.exists())
+
+
+class Stopping(TestCase):
+    """What ends with the gateway."""
+
+    async def test_connections_that_are_being_made_and_lookups_are_given_up(self) -> None:
+        """A handshake that never ends is cut, although nobody has asked for it to be."""
+        silent = Service(self, lambda _: None)
+        services = {**Settings().services, "billing": ServiceSettings(url=f"https://localhost:{silent.port}", connect_timeout=600)}
+        service = GatewayService(evolve(settings(drain_timeout=0), services=services), reactor)
+        service.privilegedStartService()
+        service.startService()
+        connecting = service.gateway.upstreams["billing"].pool.connect()
+        await until(lambda: bool(silent.received), "the handshake")
+        await service.stopService()
+        self.failureResultOf(connecting, CancelledError)
+        self.failureResultOf(service.gateway.resolver.resolve("localhost"), LookupFailed)
+        await silent.visits[0].until_closed()
 
 
 class Demo(TestCase):

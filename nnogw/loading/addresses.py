@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IReactorPluggableNameResolver
-from twisted.python.filepath import UnlistableError
-from zope.interface import implementer
+from twisted.internet.endpoints import serverFromString
 
 from nnogw.loading.suggestions import for_client_endpoint, for_server_endpoint
+from nnogw.upstream.binding import BadBinding, parse_binding, split_endpoint
+from nnogw.upstream.tls import tls_for
 
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
 _PROXY = 'an address such as "10.0.0.4", a network such as "10.0.0.0/8", or "unix"'
 _CALL = re.compile(r"^[\w.]+\(\) ")  # how a TypeError begins
-_ESCAPES = (("\\\\", "\0"), ("\\:", "\1"), ("\\=", "\2"))  # what Twisted writes for a plain \ : =
-
-
-@implementer(IReactorPluggableNameResolver)
-class _NoReactor:
-    """What Twisted's parsers want to see while nothing is connected."""
-
-    nameResolver = None  # noqa: N815  the interface's name
 
 
 def server_endpoint(value: object) -> str:
@@ -43,7 +33,7 @@ def server_endpoint(value: object) -> str:
             return f"{_SERVER} with the path of a socket"
     elif scheme != "systemd":
         return _SERVER
-    return _parsed(serverFromString, value, _SERVER)
+    return _parsed(value)
 
 
 def admin_endpoint(value: object) -> str:
@@ -69,7 +59,7 @@ def is_private(description: str) -> bool:
 
 
 def client_endpoint(value: object) -> str:
-    """Expect where to connect to, or nothing."""
+    """Expect where to connect to, or nothing; files that it names have to be readable, and good."""
     if value == "":
         return ""
     meant = for_client_endpoint(value)
@@ -77,21 +67,15 @@ def client_endpoint(value: object) -> str:
         return meant
     if not isinstance(value, str) or not value.isprintable():
         return _CLIENT
-    scheme, positional, named = split_endpoint(value)
-    if scheme == "unix":
-        if not _argument(positional, named, 0, "path"):
-            return f"{_CLIENT} with the path of a socket"
-    elif scheme in ("tcp", "tls"):
-        host = _argument(positional, named, 0, "host")
-        if not host or " " in host or "[" in host:
-            return f"{_CLIENT} with a host; the colons of an IPv6 address are written \\:"
-        if not _is_port(_argument(positional, named, 0 if "host" in named else 1, "port"), least=1):
-            return f"{_CLIENT} with a port from 1 to 65535"
-    elif scheme == "ssl":
-        return f"{_CLIENT}; ssl: does not check whose certificate it is, tls: does"
-    else:
-        return _CLIENT
-    return _parsed(clientFromString, value, _CLIENT)
+    try:
+        binding = parse_binding(value)
+        if binding.scheme == "tls":
+            tls_for(binding)
+    except BadBinding as error:
+        return f"{_CLIENT}; {error}"
+    except OSError as error:
+        return f"{_CLIENT} whose files can be read ({_told(error)})"
+    return ""
 
 
 def trusted_proxy(value: object) -> str:
@@ -108,27 +92,6 @@ def trusted_proxy(value: object) -> str:
     return "" if ip_address(address) == network.network_address else f'{_PROXY}; the network is "{network}"'
 
 
-def split_endpoint(description: str) -> tuple[str, list[str], dict[str, str]]:
-    """Return the scheme of an endpoint string, its positional and its named arguments."""
-    for escaped, mark in _ESCAPES:
-        description = description.replace(escaped, mark)
-    scheme, *arguments = description.split(":")
-    positional, named = [], {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals:
-            named[key] = _plain(value)
-        else:
-            positional.append(_plain(key))
-    return scheme, positional, named
-
-
-def _plain(value: str) -> str:
-    for escaped, mark in _ESCAPES:
-        value = value.replace(mark, escaped[1])
-    return value
-
-
 def _argument(positional: list[str], named: dict[str, str], position: int, key: str) -> str:
     return named.get(key) or (positional[position] if position < len(positional) else "")
 
@@ -137,18 +100,16 @@ def _is_port(port: str, *, least: int) -> bool:
     return port.isascii() and port.isdigit() and len(port) <= 5 and least <= int(port) <= 65535
 
 
-def _parsed(parse: Callable[[object, str], object], description: str, expected: str) -> str:
-    """Let Twisted have the last word; it also looks for the files and sockets that `description` names."""
+def _parsed(description: str) -> str:
+    """Let Twisted have the last word on a server endpoint; it also looks for the files and sockets that `description` names."""
     try:
-        parse(_NoReactor(), description)
-    except UnlistableError as error:
-        return f"{expected} whose files can be read ({_told(error.originalException)})"
+        serverFromString(None, description)  # the reactor is needed only for listening
     except OSError as error:
-        return f"{expected} whose files can be read ({_told(error)})"
+        return f"{_SERVER} whose files can be read ({_told(error)})"
     except (IndexError, KeyError):
-        return f"{expected}; systemd has passed no such socket"
+        return f"{_SERVER}; systemd has passed no such socket"
     except Exception as error:  # whatever a parser makes of a bad argument
-        return f"{expected} ({_CALL.sub('', str(error))})"
+        return f"{_SERVER} ({_CALL.sub('', str(error))})"
     return ""
 
 

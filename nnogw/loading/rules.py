@@ -58,6 +58,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "trusted_proxies": trusted_proxy,
         "lame_duck": _SECONDS_OR_ZERO,
         "drain_timeout": _SECONDS_OR_ZERO,
+        "resolve_ttl": _SECONDS,
     },
     SecurityHeaderSettings: {"content_type_options": field_value, "frame_options": field_value, "referrer_policy": field_value},
     VerdictCacheSettings: {

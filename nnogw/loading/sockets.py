@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnogw.loading.addresses import split_endpoint
+from nnogw.upstream.binding import split_endpoint
 
 
 def socket_path(description: str) -> str:

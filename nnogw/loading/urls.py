@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 from nnogw.loading.suggestions import for_url
 from nnogw.loading.values import is_path
+from nnogw.upstream.binding import BadBinding, ascii_host
 
 _URL = "http://HOST[:PORT][/PATH] or https://…, without user, query and fragment"
 _STORE = "redis://HOST[:PORT][/DB], rediss://… or unix:///PATH"
 _ORIGIN = 'an origin as browsers send it ("https://app.example.com", "http://localhost:3000"), "https://*.example.com", or "*"'
 _VISIBLE = re.compile(r"[!-~]+")
-_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _EXACT_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
 _SUBDOMAINS = re.compile(r"https://\*(?:\.[a-z0-9-]+){2,}(?::[1-9][0-9]{0,4})?")
 
@@ -78,10 +77,8 @@ def _without_default_port(value: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    if ":" not in host:
-        return _HOST.fullmatch(host) is not None
     try:
-        IPv6Address(host)
-    except ValueError:
+        ascii_host(host)
+    except BadBinding:
         return False
     return True

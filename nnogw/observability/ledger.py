@@ -22,7 +22,7 @@ QUIET = 10.0
 class Entry:
     """One degraded state that goes on."""
 
-    state: str  # "iam-outage", "stale-verdicts", "platform-status-unknown", "log-unwritable" or "log-not-reopened"
+    state: str  # "iam-outage", "stale-verdicts", "platform-status-unknown", "name-unresolved", "log-unwritable" or "log-not-reopened"
     subject: str  # what it is the state of: a service, a file
     since: float  # Unix seconds
     reason: str  # the latest one

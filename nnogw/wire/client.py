@@ -20,6 +20,7 @@ from zope.interface import implementer
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, Clock
+from nnogw.wire.connect_errors import connection_broke
 from nnogw.wire.inlet import Inlet
 from nnogw.wire.limits import StateLimit, UpstreamState
 from nnogw.wire.outlet import Outlet, Turn
@@ -187,7 +188,7 @@ class UpstreamConnection(TwistedProtocol):
         elif self._used and not self._answered_any and self._waiting is not None:
             self._fail(DiedUnused())
         elif self._waiting is not None or self._body is not None:
-            self._fail(UpstreamFailed(reason=f"the connection broke: {reason.getErrorMessage()}"))
+            self._fail(connection_broke(reason))
 
     # -- sending -----------------------------------------------------------------------------------------------------
 

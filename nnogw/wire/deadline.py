@@ -79,14 +79,14 @@ class Deadline:
             self._arm()
 
 
-def within(seconds: float, waiting: Deferred[T], clock: Clock, too_late: Callable[[], Exception]) -> Deferred[T]:
+def within(seconds: float, waiting: Deferred[T], clock: Clock, too_late: Callable[[Failure], Exception]) -> Deferred[T]:
     """Cancel `waiting` if it does not fire in time; as ``Deferred.addTimeout`` does it, with a `Deadline`.
 
     Args:
         seconds: the limit.
         waiting: what is waited for; it is returned.
         clock: tells monotonic seconds and calls later.
-        too_late: makes the error that it fails with then.
+        too_late: makes the error that it fails with then, from what it was cancelled with.
     """
     expired = False
 
@@ -101,7 +101,7 @@ def within(seconds: float, waiting: Deferred[T], clock: Clock, too_late: Callabl
     def over(result: T | Failure) -> T | Failure:
         deadline.close()
         if expired and isinstance(result, Failure) and result.check(CancelledError):
-            return Failure(too_late())
+            return Failure(too_late(result))
         return result
 
     return waiting.addBoth(over)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 
-from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.interfaces import Clock
 from nnogw.settings import ServiceSettings
 from nnogw.wire.client import UpstreamConnection
+from nnogw.wire.connect_errors import cannot_connect, timed_out
 from nnogw.wire.deadline import within
 from nnogw.wire.limits import upstream_limits
 from nnogw.wire.outlet import Turn
+
+T = TypeVar("T")
 
 
 class ConnectionPool:
@@ -42,6 +40,7 @@ class ConnectionPool:
         self._factory = Factory.forProtocol(lambda: UpstreamConnection(self, tls=tls))
         self._factory.noisy = False
         self._idle: dict[UpstreamConnection, None] = {}  # a dict is an ordered set: popitem takes the newest
+        self._connecting: dict[Deferred[UpstreamConnection], None] = {}
         self._closed = False
         self.open = 0  # connections that are established
 
@@ -72,9 +71,15 @@ class ConnectionPool:
         """
         connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)
         connecting.addCallback(lambda connection: connection.ready or succeed(connection))
-        within(self._connect_timeout, connecting, self.clock, _too_late)
-        connecting.addErrback(_translate)
+        self._connecting[connecting] = None
+        within(self._connect_timeout, connecting, self.clock, timed_out)
+        connecting.addErrback(cannot_connect)
+        connecting.addBoth(self._connected, connecting)
         return connecting
+
+    def _connected(self, outcome: T, connecting: Deferred[UpstreamConnection]) -> T:
+        self._connecting.pop(connecting, None)
+        return outcome
 
     def opened(self) -> None:
         """Count a connection that is established."""
@@ -97,23 +102,9 @@ class ConnectionPool:
         self._idle.pop(connection, None)
 
     def close(self) -> None:
-        """Close what is idle now, and what is busy as soon as it is released."""
+        """Close what is idle now, and what is busy as soon as it is released; give up connections that are being made."""
         self._closed = True
+        for connecting in list(self._connecting):
+            connecting.cancel()
         for connection in list(self._idle):
             connection.close()
-
-
-def _too_late() -> UpstreamTimeout:
-    return UpstreamTimeout(reason="no connection in time", end="timeout:connect")
-
-
-def _translate(failure: Failure) -> Failure:
-    """Turn what endpoints and TLS raise into the gateway's own errors."""
-    if failure.check(CancelledError, UpstreamTimeout):
-        return failure
-    if failure.check(ConnectTimeout):
-        return Failure(_too_late())
-    if failure.check(VerificationError, SSL.Error):
-        reason = f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"
-        return Failure(UpstreamFailed(reason=reason, kind="tls"))
-    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}", kind="connect"))

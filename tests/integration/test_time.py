@@ -72,7 +72,9 @@ class KeptConnections(TestCase):
         await client.until_received(b"ok")
         platform.gateway.signal("STOP")
         self.addCleanup(platform.gateway.signal, "CONT")
-        head = f"POST /api/v1/billing/second HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n{AS_SERVICE}\r\nContent-Length: 4\r\n\r\nbody"
+        head = (
+            f"POST /api/v1/billing/second HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n{AS_SERVICE}\r\nContent-Length: 4\r\n\r\nbody"
+        )
         client.send(head.encode())
         (kept,) = platform.billing.visits
         kept.transport.loseConnection()

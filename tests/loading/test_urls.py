@@ -19,6 +19,8 @@ class ServiceUrlTests(SynchronousTestCase):
             "http://[::1]:80/",
             "http://a_b:8788/api/v1/onboarding",
             "HTTP://a",
+            "https://a_b.internal.",
+            "https://10.0.0.4",
         ):
             self.assertEqual(service_url(value), "", value)
 
@@ -44,6 +46,9 @@ class ServiceUrlTests(SynchronousTestCase):
             "http://[::x]",
             "http://[v1.a:b]",
             "http://a%62",
+            "http://a..b",
+            "http://10.0.0.256",
+            "https://1234",
             "http://é",
             "http://a/../b",
             "http://a/%2e%2e/b",

@@ -20,6 +20,7 @@ from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
 from nnogw.observability.state import State
 from nnogw.settings import LimitSettings, ServiceSettings, VerdictCacheSettings
+from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.outlet import Turn
 from nnogw.wire.site import GatewaySite
@@ -53,7 +54,8 @@ class StateTests(SynchronousTestCase):
         self.ledger = Ledger(lambda: NOON)
         self.verdicts = VerdictCache(VerdictCacheSettings(max_entries=1), KnowsAda(), clock=self.reactor, ledger=self.ledger)
         self.limits = MemoryStore(2, self.reactor.seconds)
-        billing = upstream_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), self.reactor, turn)
+        resolver = Resolver(self.reactor, life=30, ledger=self.ledger)
+        billing = upstream_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), self.reactor, turn, resolver)
         assert isinstance(billing, Upstream)
         self.billing = billing
         self.site = GatewaySite(NeverDone(), self.reactor, LimitSettings(), turn)

@@ -15,6 +15,7 @@ from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.outlet import Turn
 from tests.doubles import ScriptedBody
+from tests.upstream.doubles import Names
 from tests.wire.upstream_connection import Upstreams
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -23,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def service(**settings: Any) -> Upstream | None:
     """Return the service that `settings` describe."""
     reactor: Any = MemoryReactorClock()
-    return upstream_for("billing", ServiceSettings(**settings), reactor, Turn(reactor))
+    return upstream_for("billing", ServiceSettings(**settings), reactor, Turn(reactor), Names(reactor).resolver)
 
 
 class Addresses(SynchronousTestCase):
@@ -43,6 +44,8 @@ class Addresses(SynchronousTestCase):
             (r"tcp:host=2001\:db8\:\:1:port=81", b"[2001:db8::1]:81"),
             ("tls:registry.internal:443", b"registry.internal"),
             ("tls:registry.internal:8443", b"registry.internal:8443"),
+            ("tls:bücher.example:8443", b"xn--bcher-kva.example:8443"),
+            (r"tls:registry.internal:443:endpoint=unix\:/run/tls.sock", b"registry.internal"),
             ("unix:/run/nno/billing.sock", b"localhost"),
         ):
             self.assertEqual(self.described(binding=binding), (binding, host, b""))
@@ -70,7 +73,7 @@ class Refusals(SynchronousTestCase):
         """No time passes: an outage is not to keep every request waiting."""
         for host in ("127.0.0.1", "[::1]"):
             reactor: Any = MemoryReactorClock()
-            upstream = upstream_for("billing", ServiceSettings(url=f"http://{host}:8788"), reactor, Turn(reactor))
+            upstream = upstream_for("billing", ServiceSettings(url=f"http://{host}:8788"), reactor, Turn(reactor), Names(reactor).resolver)
             assert upstream is not None
             answer = upstream.send(UpstreamRequest(b"GET", b"/", b"billing", [], None))
             (address, port, factory, _, _) = reactor.tcpClients[0]

@@ -18,7 +18,7 @@ class Waiting(SynchronousTestCase):
         self.clock = Clock()
         self.cancelled = 0
         self.waiting: Deferred[str] = Deferred(self.cancel)
-        self.result = within(10, self.waiting, self.clock, lambda: ValueError("too late"))
+        self.result = within(10, self.waiting, self.clock, lambda _: ValueError("too late"))
 
     def cancel(self, _: object) -> None:
         """Count a cancellation."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 
 from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import DNSLookupError
@@ -16,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.settings import ServiceSettings
 from nnogw.wire.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.connect_errors import HandshakeFailed
 from nnogw.wire.outlet import Turn
 from nnogw.wire.pool import ConnectionPool
 from nnogw.wire.request import AlreadyAnswered
@@ -155,8 +155,8 @@ class Connecting(SynchronousTestCase):
             (Refused(), UpstreamFailed, "cannot connect", "connect"),
             (DNSLookupError("no such name"), UpstreamFailed, "cannot connect", "connect"),
             (ConnectTimeout(), UpstreamTimeout, "no connection in time", "timeout"),
-            (VerificationError(errors=["wrong name"]), UpstreamFailed, "TLS: VerificationError", "tls"),
-            (SSL.Error([("SSL routines", "", "certificate verify failed")]), UpstreamFailed, "TLS: Error", "tls"),
+            (HandshakeFailed("the certificate is self-signed"), UpstreamFailed, "TLS: the certificate is self-signed", "tls"),
+            (SSL.Error([("SSL routines", "", "wrong version number")]), UpstreamFailed, "TLS: the upstream does not speak TLS", "tls"),
         ):
             upstreams = Upstreams()
             upstreams.endpoint.outcome = fail(error)
@@ -191,8 +191,22 @@ class Connecting(SynchronousTestCase):
         upstreams.line.disconnecting = True
         upstreams.line.connection.handshakeCompleted()
         self.assertEqual(upstreams.line.received, b"")
-        upstreams.line.lose(VerificationError([]))
+        upstreams.line.lose(HandshakeFailed("the certificate has expired"))
         self.assertTrue(self.failureResultOf(answer, UpstreamFailed).value.reason.startswith("TLS: "))
+
+    def test_closing_gives_up_those_that_are_being_made(self) -> None:
+        """Also in the handshake; the one who waits is told."""
+        upstreams = Upstreams(tls=True)
+        shaking_hands = upstreams.pool.connect()
+        made = upstreams.pool.connect()
+        upstreams.line.connection.handshakeCompleted()
+        upstreams.endpoint.outcome = Deferred()
+        connecting = upstreams.pool.connect()
+        upstreams.pool.close()
+        for waiting in (shaking_hands, connecting):
+            self.failureResultOf(waiting, CancelledError)
+        self.assertEqual([line.aborted for line in upstreams.endpoint.lines], [True, False])
+        self.successResultOf(made)
 
     def test_one_that_is_lost_in_the_handshake_fails(self) -> None:
         """With the reason."""
