@@ -43,10 +43,8 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "no Host": (b"GET /api/v1/billing/x HTTP/1.1\r\n" + _KEY + b"\r\n", 400),
     "two Hosts": (b"GET /api/v1/billing/x HTTP/1.1\r\nHost: gateway\r\n" + _HEAD + b"\r\n", 400),
     "a Host with a path": (b"GET /api/v1/billing/x HTTP/1.1\r\nHost: gateway/x\r\n" + _KEY + b"\r\n", 400),
-    "a body with Upgrade": (
-        b"POST /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n\r\nabcd",
-        400,
-    ),
+    "a CR alone before the request line": (b"\rGET /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400),
+    "an LF alone before the request line": (b"\nGET /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400),
     "CONNECT": (b"CONNECT gateway:443 HTTP/1.1\r\n" + _HEAD + b"\r\n", 501),
     "TRACE": (b"TRACE /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"\r\n", 501),
     "an unknown method": (b"BREW /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"\r\n", 400),

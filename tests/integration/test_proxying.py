@@ -94,19 +94,34 @@ class Fidelity(TestCase):
         self.assertNotIn(b"session=first", await self.arrived("/api/v1/billing/x"))
 
     async def test_head_204_304_and_interim_answers_go_by_the_book(self) -> None:
-        """Lengths without bodies stay lengths; 103 is dropped."""
+        """Lengths without bodies stay lengths, but for 204, which has none; 103 goes on to HTTP/1.1."""
         self.platform.billing.answer = says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         answer = await self.platform.ask("/api/v1/billing/x", AS_SERVICE, method="HEAD")
         self.assertIn(b"\r\nContent-Length: 1000\r\n", answer)
         self.assertTrue(answer.endswith(b"\r\n\r\n"))
         for line in (b"204 No Content", b"304 Not Modified"):
-            self.platform.billing.answer = says(
-                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 " + line + b"\r\n\r\n"
-            )
+            interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n"
+            self.platform.billing.answer = says(interim + b"HTTP/1.1 " + line + b"\r\nContent-Length: 4\r\n\r\n")
             answer = await self.platform.ask("/api/v1/billing/x", AS_SERVICE)
-            self.assertTrue(answer.startswith(b"HTTP/1.1 " + line + b"\r\n"), answer)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 " + line + b"\r\n"), answer)
             self.assertTrue(answer.endswith(b"\r\n\r\n"))
+            self.assertEqual(answer.count(b"\r\n\r\n"), 2)
             self.assertNotIn(b"Transfer-Encoding", answer)
+            self.assertEqual(b"Content-Length" in answer, line.startswith(b"304"))
+
+    async def test_a_body_with_an_offer_of_h2c_arrives(self) -> None:
+        """As Java and ``curl --http2`` send it; the service hears nothing of the offer, and what lies in the body is no request."""
+        body = get("/api/v1/billing/smuggled", AS_SERVICE).decode()
+        offer = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAA"]
+        client = await self.platform.client()
+        head = ["POST /api/v1/billing/x HTTP/1.1", "Host: gateway", AS_SERVICE, *offer, f"Content-Length: {len(body)}", "", ""]
+        client.send("\r\n".join(head).encode() + body.encode() + get("/api/v1/billing/last", AS_SERVICE))
+        answer = await client.until_closed()
+        self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 2)
+        received = self.platform.billing.received
+        self.assertIn(body.encode(), received)
+        self.assertEqual([received.count(line) for line in (b"POST /x HTTP/1.1", b"GET /smuggled ", b"GET /last ")], [1, 0, 1])
+        self.assertNotIn(b"h2c", received)
 
 
 class Streaming(TestCase):
