@@ -35,6 +35,8 @@ LAYERS = {
     "demo": 7,
     "assembly": 7,
     "service": 7,
+    "listeners": 7,
+    "signals": 7,
     "process": 7,
     "tap": 8,
 }

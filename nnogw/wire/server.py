@@ -30,6 +30,8 @@ BULK = 128 * 1024
 DRAIN_BYTES = 256 * 1024
 #: Seconds that such a drain may take, or a client that does not close after our last word (nginx ``lingering_timeout``: 5 s).
 LINGER = 5.0
+#: Seconds that a connection may still take to begin its first request when the listener drains: it may just have been accepted.
+FIRST_REQUEST = 1.0
 #: A chunked body may take this many bytes on the wire, and `CHUNK_RATIO` times its data: chunks of one byte pass, floods of chunk
 #: extensions and trailers do not (Go bounds them since CVE-2023-39326).
 CHUNK_OVERHEAD = 16 * 1024
@@ -53,6 +55,7 @@ class GatewayChannel(Protocol):
         self._limits = site.limits
         self.peer = ""
         self.secure = False
+        self._method = b""  # of the latest request; empty before the first
         self._parser: Any = None
         self._known: KnownSection | None = None
         self._receive: Callable[[bytes], bytes] = self._receive_head
@@ -351,7 +354,7 @@ class GatewayChannel(Protocol):
 
     def may_keep_alive(self, request: GatewayRequest) -> bool:
         """Whether the connection can serve another request after this one's answer."""
-        if self._broken or self._site.draining:
+        if self._broken or self._site.closing:
             return False
         body = self._body
         if body is None:
@@ -408,9 +411,12 @@ class GatewayChannel(Protocol):
             body.fail(ClientGone("the client's connection is gone"))
 
     def retire(self) -> None:
-        """Close as soon as no request is under way: the listener is draining."""
+        """Close as soon as no request is under way: the listener is draining. One that has just been accepted gets time for its first."""
         if self._current is None and not self._head and not self._lingering:
-            self._close()
+            if self._method:
+                self._close()
+            else:
+                self._deadline.set(min(FIRST_REQUEST, self._limits.header_timeout))
 
     # -- between requests --------------------------------------------------------------------------------------------
 
