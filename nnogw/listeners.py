@@ -33,8 +33,8 @@ class Purpose:
     remedy: str
 
 
-CLIENTS = Purpose("clients", 'name another address with --listen ENDPOINT, or with "listen" in [server] of the configuration')
-ADMIN = Purpose("the admin listener", 'name another address with --admin ENDPOINT, or with "admin" in [server] of the configuration')
+CLIENTS = Purpose("clients", 'name another address with --listen ENDPOINT or with "listen" in [server]')
+ADMIN = Purpose("the admin listener", 'name another address with --admin ENDPOINT or with "admin" in [server]')
 
 
 class Listeners:
@@ -75,7 +75,9 @@ def address_of(port: Any) -> str:
 
 
 def _why(failure: Failure) -> str:
-    if not isinstance(failure.value, CannotListenError):
-        return failure.getErrorMessage()
-    error = failure.value.socketError
+    error: object = failure.value
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    if isinstance(error, FileNotFoundError):
+        return "the folder of the socket does not exist"
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -18,6 +18,7 @@ from nnogw.demo.platform import DemoPlatform
 from nnogw.demo.settings import demo_settings
 from nnogw.listeners import ADMIN, CLIENTS, Listeners, StartError, address_of
 from nnogw.settings import Settings
+from nnogw.wire.ports import PortReactor
 
 log = Logger()
 
@@ -162,7 +163,7 @@ class DemoService(MultiService):
         self._settings = settings
         self._reactor = reactor
         self._show = show
-        self._platform = DemoPlatform(reactor)
+        self._platform = DemoPlatform(PortReactor(reactor))
 
     def privilegedStartService(self) -> None:
         """Start the platform, and bind the gateway's listeners.
