@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,6 @@ class LeftBehind(ListenersTestCase):
 
 
 def _receive(client: socket.socket, received: list[bytes]) -> list[bytes]:
-    try:
+    with suppress(BlockingIOError):
         received.append(client.recv(100))
-    except BlockingIOError:
-        pass
     return received

@@ -136,7 +136,12 @@ class TcpPort(_Port):
 
 
 class UnixPort(_Port, unix.Port):
-    """A listening unix socket. One that was left behind by a process which was killed makes way."""
+    """A listening unix socket. One that was left behind by a process which was killed makes way.
+
+    The name and the mode of a socket that was passed on to this process (systemd) belong to who has bound it.
+    """
+
+    _owns_name = False
 
     def startListening(self) -> None:
         """Bind, and listen.
@@ -145,13 +150,19 @@ class UnixPort(_Port, unix.Port):
             CannotListenError: somebody listens there, or the path is not free or not ours.
         """
         path = self._bindPath
-        if not _is_abstract(path):
+        adopted = self._preexistingSocket is not None
+        self._owns_name = not adopted and not _is_abstract(path)
+        if self._owns_name:
             _clear(path)
-        unix.Port.startListening(self)
+        elif adopted:
+            self._shouldShutdown = False  # which would end listening for who has bound it, too
+            if not _is_abstract(path):
+                self.mode = stat.S_IMODE(os.stat(path).st_mode)
+        unix.Port.startListening(self)  # type: ignore[no-untyped-call]  # Twisted has no annotations here
 
     def connectionLost(self, reason: Failure) -> None:
         """Take the socket's name away, accept the connections that wait, and stop listening."""
-        if not _is_abstract(self._bindPath):
+        if self._owns_name:
             with suppress(FileNotFoundError):  # somebody was faster
                 os.unlink(self._bindPath)
         if self.lockFile is not None:
