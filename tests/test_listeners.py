@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,6 @@ class LeftBehind(ListenersTestCase):
 
 
 def _receive(client: socket.socket, received: list[bytes]) -> list[bytes]:
-    with suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):
         received.append(client.recv(100))
     return received

@@ -158,7 +158,7 @@ class UnixPort(_Port, unix.Port):
             self._shouldShutdown = False  # which would end listening for who has bound it, too
             if not _is_abstract(path):
                 self.mode = stat.S_IMODE(os.stat(path).st_mode)
-        unix.Port.startListening(self)  # type: ignore[no-untyped-call]  # Twisted has no annotations here
+        unix.Port.startListening(self)
 
     def connectionLost(self, reason: Failure) -> None:
         """Take the socket's name away, accept the connections that wait, and stop listening."""
