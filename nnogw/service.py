@@ -8,7 +8,6 @@ from typing import Any
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -96,9 +95,8 @@ class GatewayService(Service):
         gateway.site.closing = True
         if server.lame_duck:
             yield self._pause(server.lame_duck)
-        for port in self._ports:
+        for port in self._ports:  # this takes a turn of the reactor, which reads what has come on idle connections
             yield maybeDeferred(port.stopListening)
-        yield self._until_read()
         yield self._until_drained(server.drain_timeout)
         left = gateway.site.cut()
         if left:
@@ -132,15 +130,6 @@ class GatewayService(Service):
         drained, self._drained = self._drained, None
         if drained is not None:
             drained.callback(None)
-
-    @inlineCallbacks
-    def _until_read(self) -> Any:
-        """Let the reactor read every socket once: a request that has come on an idle connection is not to be closed upon.
-
-        It reads in its next turn if this is called by a timer, and in the one after that if it is called by a socket.
-        """
-        for _ in range(2):
-            yield deferLater(self._reactor, 0)
 
     def _until_drained(self, seconds: float) -> Deferred[None]:
         self.gateway.site.drain(self._wait_no_longer)

@@ -126,7 +126,8 @@ class TheService(SynchronousTestCase):
             observer = application.getComponent(ILogObserver, None)
             self.assertEqual(observer is not None, stream is not None, twistd)
             if stream is not None:
-                self.assertIn(stream, opened)
+                observer({"log_format": "a word"})
+                self.assertEqual(opened, [stream])
 
     def test_it_may_be_a_part_of_something_else(self) -> None:
         """Then the log is another's business."""

@@ -56,6 +56,7 @@ class LineWriter:
         self._size = 0  # bytes of the lines and the rest
         self._rest = b""  # of a batch that was not written whole
         self._torn = False  # the rest begins within a line
+        self._flushing = False
         self._timer: DelayedCall | None = None
         self._dropped_and_told = 0
 
@@ -96,15 +97,16 @@ class LineWriter:
             return
         self._lines.append(line)
         self._size += len(line)
-        if self._size >= self._batch and not self._rest:
+        if self._size >= self._batch and not self._rest and not self._flushing:
             self.flush()
         elif self._timer is None:
             self._schedule()
 
     def flush(self) -> None:
         """Write what there is, as far as the descriptor takes it."""
-        data = self._rest + b"".join(self._lines)
-        self._lines.clear()
+        self._flushing = True  # a line that comes meanwhile waits: the garbage collector may find an error to log at any moment
+        lines, self._lines = self._lines, []
+        data = self._rest + b"".join(lines)
         view = memoryview(data)
         failure: OSError | None = None
         written = 0
@@ -116,7 +118,8 @@ class LineWriter:
         if written:
             self._torn = data[written - 1] != _NEWLINE
         self._rest = data[written:]
-        self._size = len(self._rest)
+        self._size = len(self._rest) + sum(map(len, self._lines))
+        self._flushing = False
         if failure is not None:
             self._failed(failure, progress=written > 0)
             self._schedule()

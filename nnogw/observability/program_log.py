@@ -28,7 +28,8 @@ class Reactor(Clock, Protocol):
 class ProgramLog(LineWriter):
     """Writes the program's log to a standard stream, in the form in which twistd writes it to a file.
 
-    Each event is written at once, as far as the stream takes it.
+    Each event is written at once, as far as the stream takes it. The stream is opened for the first of them: a process that goes to the
+    background before has another one by then, and must not keep its terminal.
 
     Args:
         stream: `STANDARD_OUTPUT` or `STANDARD_ERROR`.
@@ -38,14 +39,22 @@ class ProgramLog(LineWriter):
     def __init__(self, stream: int, reactor: Reactor) -> None:
         super().__init__("this log", reactor, batch=1)
         self._reactor = reactor
-        with suppress(OSError):  # it is closed: then there is nobody to tell
-            self.open_standard(stream)
+        self._stream = stream
+        self._opened = False
 
     def __call__(self, event: LogEvent) -> None:
         """Take an event of `twisted.logger`, in whatever thread it happened."""
         text = formatEventAsClassicLogText(event)
         if text is not None:
             self.show(text)
+
+    def write(self, line: bytes) -> None:
+        """Take a line, or several, in the reactor's thread."""
+        if not self._opened:
+            self._opened = True
+            with suppress(OSError):  # it is closed: then there is nobody to tell
+                self.open_standard(self._stream)
+        super().write(line)
 
     def show(self, text: str) -> None:
         """Write `text`, which ends with a newline, as it is."""

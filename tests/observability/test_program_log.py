@@ -101,6 +101,33 @@ class ProgramLogTests(SynchronousTestCase):
         self.say.info("later")
         self.assertIn(b"later", _read(reader))
 
+    def test_an_event_that_comes_while_another_is_written_waits_for_it(self) -> None:
+        """The garbage collector may find an unhandled error at any moment."""
+        reader = self.pipe_as(STANDARD_ERROR)
+        log = self.logging()
+        write_some = log._write_some
+
+        def interrupted(data: memoryview) -> int:
+            self.patch(log, "_write_some", write_some)
+            self.say.error("found meanwhile")
+            return write_some(data[:10])
+
+        self.patch(log, "_write_some", interrupted)
+        self.say.info("the first")
+        self.assertRegex(_read(reader), rb"^\S+ \[test#info\] the first\n$")
+        self.reactor.advance(FLUSH_INTERVAL)
+        self.assertRegex(_read(reader), rb"^\S+ \[test#error\] found meanwhile\n$")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_process_that_goes_to_the_background_keeps_no_terminal(self) -> None:
+        """What is the stream when the first word is said is what is written to."""
+        log = self.logging()
+        before = os.listdir("/dev/fd")
+        reader = self.pipe_as(STANDARD_ERROR)
+        self.say.info("from the background")
+        self.assertIn(b"from the background", _read(reader))
+        self.assertEqual((len(before) + 2, log.dropped), (len(os.listdir("/dev/fd")), 0))
+
     def test_a_thread_hands_its_events_over(self) -> None:
         """The writer belongs to the reactor's thread."""
         reader = self.pipe_as(STANDARD_ERROR)
