@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.web.server import Site
@@ -95,8 +95,8 @@ class GatewayService(Service):
         gateway.site.closing = True
         if server.lame_duck:
             yield self._pause(server.lame_duck)
-        for port in self._ports:  # this takes a turn of the reactor, which reads what has come on idle connections
-            yield maybeDeferred(port.stopListening)
+        # This takes at least a turn of the reactor, which reads what has come on idle connections.
+        yield gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
         yield self._until_drained(server.drain_timeout)
         left = gateway.site.cut()
         if left:

@@ -64,7 +64,7 @@ class Addresses(ListenersTestCase):
         """TCP of both versions, and unix sockets."""
         path = self.socket_path()
         for description, family in (
-            ("tcp:0:interface=127.0.0.1", socket.AF_INET),
+            ("tcp:0:interface=127.0.0.1:backlog=10", socket.AF_INET),
             ("tcp6:0:interface=\\:\\:1", socket.AF_INET6),
             (f"unix:{path}:mode=600", socket.AF_UNIX),
         ):
@@ -97,6 +97,13 @@ class Trouble(ListenersTestCase):
         """With or without a lock file."""
         for option in ("", ":lockfile=0"):
             self.assertIn("the folder of the socket does not exist", self.refused(f"unix:/nowhere/x.sock{option}"))
+
+    async def test_a_name_that_cannot_be_one(self) -> None:
+        """Too long, or below a file."""
+        self.assertIn("path too long", self.refused(f"unix:/tmp/{'x' * 200}:lockfile=0"))
+        path = self.socket_path()
+        path.write_text("")
+        self.assertIn("Not a directory", self.refused(f"unix:{path}/x"))
 
     async def test_a_name_that_is_somebodys_file(self) -> None:
         """It is left as it is."""

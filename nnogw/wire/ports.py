@@ -10,11 +10,15 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet import tcp, unix
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nnogw.interfaces import Clock
+from nnogw.wire.syn_filter import let_nobody_in
 
 log = Logger()
 
@@ -22,6 +26,8 @@ log = Logger()
 BACKLOG = 2048
 #: Connections that one listener accepts in a turn of the reactor (Twisted begins with 100, too): others wait for their turn in between.
 ACCEPTS = 100
+#: Seconds in which a handshake that has begun can end when nobody new is let in any more: a round trip around half the world.
+HANDSHAKE = 0.1
 #: Seconds without accepting when there are no descriptors (HAProxy 100 ms, nginx ``accept_mutex_delay`` 500 ms).
 SHORTAGE_PAUSE = 0.1
 #: Seconds between two lines of the log about a shortage.
@@ -29,6 +35,9 @@ SHORTAGE_SILENCE = 10.0
 
 #: What keeps the next connection from being accepted, too.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+_DONE = Failure(CONNECTION_DONE)
 
 
 class Shortage:
@@ -62,7 +71,8 @@ class _Port(tcp.Port):
     """A listening socket of the gateway.
 
     Twisted's own drops the clients that come while there are no descriptors, with lines in the log for each, and resets those that still
-    wait in the kernel's backlog when listening ends. Here the former wait until there are descriptors, and the latter are accepted.
+    wait in the kernel's backlog when listening ends. Here the former wait until there are descriptors, and the latter are accepted: when
+    nobody new is let in any more, those who have begun to connect come through, and then listening ends.
 
     Attributes:
         shortage: told of failed accepts.
@@ -76,6 +86,20 @@ class _Port(tcp.Port):
         for _ in range(ACCEPTS):
             if not self._accept():
                 return
+
+    def loseConnection(self, connDone: Failure = _DONE) -> Deferred[None]:
+        """Stop listening, without losing anybody who has a connection; returns when that is done."""
+        deferred: Deferred[None]
+        if self.disconnecting:
+            deferred = self.deferred
+        elif self.connected and self._shouldShutdown and let_nobody_in(self.socket):  # else others listen on it, too
+            self.disconnecting = True
+            deferred = self.deferred = deferLater(self.reactor, HANDSHAKE, self.connectionLost, connDone)
+        else:
+            deferred = tcp.Port.loseConnection(self, connDone)
+        return deferred
+
+    stopListening = loseConnection  # noqa: N815  Twisted's name
 
     def connectionLost(self, reason: Failure) -> None:
         """Accept the connections that wait, and stop listening."""

@@ -323,7 +323,7 @@ class Draining(TestCase):
 
     async def test_clients_that_keep_connections_lose_no_request(self) -> None:
         """Thirty-two of them, each with one request after the other: at the end there is only nobody to connect to."""
-        platform = Platform(self, config="[server]\nlame_duck = 1\n[rate_limit]\nlimit = 0")
+        platform = Platform(self, config="[server]\nlame_duck = 3\n[rate_limit]\nlimit = 0")
         await platform.start()
         clients = [Restless(platform.gateway.port) for _ in range(32)]
         try:

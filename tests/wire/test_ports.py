@@ -9,11 +9,14 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from nnogw.wire.ports import SHORTAGE_PAUSE, SHORTAGE_SILENCE, PortReactor, Shortage, UnixPort
@@ -160,6 +163,87 @@ class Accepting(TestCase):
         await deferLater(reactor, 0)
 
 
+class TheEnd(TestCase):
+    """Of listening."""
+
+    async def test_who_comes_in_the_last_moment_is_connected_or_finds_nobody(self) -> None:
+        """Clients that connect as fast as they can all the time are never reset."""
+        factory = Greeting()
+        port = PortReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        clients = [Insistent(endpoint) for _ in range(8)]
+        await until(lambda: all(client.greeted > 20 for client in clients), "the traffic")
+        await maybeDeferred(port.stopListening)
+        await until(lambda: all(client.over for client in clients), "the end of the traffic")
+        self.assertEqual([client.lost for client in clients], [0] * 8)
+
+    async def test_it_ends_once(self) -> None:
+        """However often it is asked to; and asked again later, nothing happens."""
+        port = PortReactor(reactor).listenTCP(0, Factory(), interface="127.0.0.1")
+        first, second = port.stopListening(), port.stopListening()
+        self.assertIs(first, second)
+        await first
+        self.assertIsNone(await maybeDeferred(port.stopListening))
+
+
+class Greeting(Factory):
+    """Says a word to whoever connects."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        """Return a connection that says it."""
+        return Greeter()
+
+
+class Greeter(Protocol):
+    """Says a word, and closes."""
+
+    def connectionMade(self) -> None:
+        """Say it."""
+        self.transport.write(b"hello")
+        self.transport.loseConnection()
+
+
+class Insistent(Protocol):
+    """Connects again and again, until nobody listens.
+
+    Attributes:
+        greeted: how often it was greeted.
+        lost: how often it was connected, and not greeted.
+        over: nobody listens.
+    """
+
+    def __init__(self, endpoint: TCP4ClientEndpoint) -> None:
+        self.greeted = self.lost = 0
+        self.over = False
+        self._endpoint = endpoint
+        self._connect()
+
+    def connectionMade(self) -> None:
+        """Begin to wait for the word."""
+        self._received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take it."""
+        self._received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Connect again."""
+        if self._received == b"hello":
+            self.greeted += 1
+        else:
+            self.lost += 1
+        self._connect()
+
+    def _connect(self) -> None:
+        connectProtocol(self._endpoint, self).addErrback(self._refused)
+
+    def _refused(self, failure: Failure) -> None:
+        failure.trap(ConnectError)
+        self.over = True
+
+
 class TheReactor(TestCase):
     """Where endpoints listen."""
 
@@ -170,12 +254,13 @@ class TheReactor(TestCase):
         self.assertIsInstance(secure.factory, TLSMemoryBIOFactory)
         await maybeDeferred(secure.stopListening)
         path = f"/tmp/nnogw-adopted-{os.getpid()}.sock"
-        for family, address in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, path)):
+        abstract = f"\0nnogw-adopted-{os.getpid()}"
+        for family, address in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, path), (socket.AF_UNIX, abstract)):
             with socket.socket(family) as given:
                 given.bind(address)
                 given.listen()
                 given.setblocking(False)
-                if family == socket.AF_UNIX:
+                if address == path:
                     self.addCleanup(os.unlink, path)
                     os.chmod(path, 0o600)
                 factory = Fussy()
