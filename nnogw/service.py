@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from nnogw.assembly import Gateway, assemble
 from nnogw.demo.lines import lines
 from nnogw.demo.platform import DemoPlatform
 from nnogw.demo.settings import demo_settings
+from nnogw.listeners import ADMIN, CLIENTS, Listeners, StartError, address_of
 from nnogw.settings import Settings
-from nnogw.start_errors import not_bound, not_opened
+from nnogw.start_errors import not_opened
+from nnogw.wire.ports import PortReactor
 
 log = Logger()
-
-#: Connections that the kernel may hold ready for us (nginx 511, HAProxy 2000; Twisted's own 50 drops bursts).
-BACKLOG = 2048
-
-
-#: Where a listener on all addresses can be reached from its own machine.
-_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing binds here
-
-
-class StartError(Exception):
-    """The gateway cannot start, for a reason that its operator can mend: one line, no traceback."""
 
 
 class GatewayService(Service):
@@ -49,16 +38,17 @@ class GatewayService(Service):
         self._ports: list[Any] = []  # IListeningPort
         self._admin_port: Any = None
         self._drained: Deferred[None] | None = None
+        self._hurried = False
 
     @property
     def addresses(self) -> list[str]:
         """The URLs or socket paths on which the gateway listens."""
-        return [_address(port) for port in self._ports]
+        return [address_of(port) for port in self._ports]
 
     @property
     def admin_address(self) -> str:
         """The same of the admin listener; empty if there is none."""
-        return "" if self._admin_port is None else _address(self._admin_port)
+        return "" if self._admin_port is None else address_of(self._admin_port)
 
     def privilegedStartService(self) -> None:
         """Bind the listeners, while the process may still have the right to.
@@ -73,27 +63,22 @@ class GatewayService(Service):
             path = self._settings.server.access_log
             raise StartError(f"nnogw: cannot open the request log {path} (server.access_log): {not_opened(path, error)}") from None
         server = self._settings.server
-        self._ports = [self._listen("server.listen, --listen", description, self.gateway.site) for description in server.listen]
+        listeners = Listeners(self._reactor)
+        for description in server.listen:
+            self._ports.append(listeners.listen(description, self.gateway.site, CLIENTS))
         if server.admin:
             site = Site(self.gateway.admin)
             site.noisy = False
             site.log = lambda request: None  # type: ignore[method-assign]  # noqa: ARG005  an operator's own look is not worth a line
-            self._admin_port = self._listen("server.admin, --admin", server.admin, site)
-
-    def _listen(self, settings: str, endpoint: str, factory: Any) -> Any:
-        description = endpoint
-        if "backlog=" not in description and description.startswith(("tcp:", "tcp6:", "unix:", "ssl:")):
-            description += f":backlog={BACKLOG}"
-        outcome: list[Any] = []
-        serverFromString(self._reactor, description).listen(factory).addBoth(outcome.append)
-        if not outcome or isinstance(outcome[0], Failure):
-            why = not_bound(endpoint, outcome[0].value) if outcome else "it does not bind at once"
-            raise StartError(f"nnogw: cannot listen on {endpoint}: {why} ({settings})")
-        return outcome[0]
+            self._admin_port = listeners.listen(server.admin, site, ADMIN)
 
     def startService(self) -> None:
-        """Say where the gateway listens; the listeners accept as soon as the reactor runs."""
+        """Say what the gateway serves and where it listens; the listeners accept as soon as the reactor runs."""
         super().startService()
+        for name, service in self._settings.services.items():
+            log.info("service {name}: {address}", name=name, address=service.binding or service.url or "not configured")
+        for route in self._settings.routes:
+            log.info("route {prefix} leads to {service}", prefix=route.prefix, service=route.service)
         for address in self.addresses:
             log.info("listening on {address}", address=address)
         if self.admin_address:
@@ -101,28 +86,34 @@ class GatewayService(Service):
 
     @inlineCallbacks
     def stopService(self) -> Any:
-        """Drain: keep saying "draining" for the lame-duck time, stop listening, let what is under way end within its time, cut the rest."""
+        """Drain: keep saying "draining" for the lame-duck time, stop listening, let what is under way end within its time, cut the rest.
+
+        From the first moment on, every response says that its connection closes: who keeps connections loses none at the end.
+        """
         super().stopService()
         gateway = self.gateway
         server = self._settings.server
         gateway.draining = True
+        gateway.site.closing = True
         if server.lame_duck:
             yield self._pause(server.lame_duck)
-        for port in self._ports:
-            yield maybeDeferred(port.stopListening)
+        # This takes at least a turn of the reactor, which reads what has come on idle connections.
+        yield gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
         yield self._until_drained(server.drain_timeout)
         left = gateway.site.cut()
         if left:
-            log.warn("cut {left} connections that had not ended within {seconds} s", left=left, seconds=server.drain_timeout)
+            why = "at once, as was asked for" if self._hurried else f"that had not ended within {server.drain_timeout:g} s"
+            log.warn("cut {left} connections {why}", left=left, why=why)
+        else:
+            log.info("drained: nothing was cut")
         if self._admin_port is not None:
             yield maybeDeferred(self._admin_port.stopListening)
         gateway.close()
 
     def hurry(self) -> None:
-        """Stop waiting for what is under way."""
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.callback(None)
+        """Stop waiting for what is under way, now and later."""
+        self._hurried = True
+        self._wait_no_longer()
 
     def reopen_logs(self) -> None:
         """Open the request log's file anew (logrotate)."""
@@ -130,12 +121,20 @@ class GatewayService(Service):
 
     def _pause(self, seconds: float) -> Deferred[None]:
         over: Deferred[None] = Deferred()
+        if self._hurried:
+            over.callback(None)
+            return over
         self._drained = over
-        timer = self._reactor.callLater(seconds, self.hurry)
+        timer = self._reactor.callLater(seconds, self._wait_no_longer)
         return over.addCallback(lambda _: timer.cancel() if timer.active() else None)
 
+    def _wait_no_longer(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
+
     def _until_drained(self, seconds: float) -> Deferred[None]:
-        self.gateway.site.drain(self.hurry)
+        self.gateway.site.drain(self._wait_no_longer)
         if not self.gateway.site.channels:
             return maybeDeferred(lambda: None)
         return self._pause(seconds)
@@ -155,24 +154,26 @@ class DemoService(MultiService):
         self._settings = settings
         self._reactor = reactor
         self._show = show
-        self._platform = DemoPlatform(reactor)
+        self._platform = DemoPlatform(PortReactor(reactor))
+
+    def privilegedStartService(self) -> None:
+        """Start the platform, and bind the gateway's listeners.
+
+        Raises:
+            StartError: an address is in use, or not ours.
+        """
+        try:
+            urls = self._platform.start()
+        except CannotListenError as error:
+            raise StartError(f"nnogw: the demo's services find no loopback port: {error.socketError}") from None
+        self._gateway = GatewayService(demo_settings(self._settings, urls), self._reactor)
+        self._gateway.setServiceParent(self)
+        super().privilegedStartService()
 
     def startService(self) -> None:
-        """Start the platform, then the gateway."""
+        """Start the gateway, and show the lines."""
         super().startService()
-        self._platform.start().addCallback(self._start_gateway).addErrback(self._give_up)
-
-    def _start_gateway(self, urls: Any) -> None:
-        gateway = GatewayService(demo_settings(self._settings, urls), self._reactor)
-        gateway.setServiceParent(self)
-        self._show(lines(gateway.addresses[0], gateway.admin_address))
-
-    def _give_up(self, failure: Failure) -> None:
-        if failure.check(StartError):
-            self._show(failure.getErrorMessage() + "\n")
-        else:
-            log.failure("the demo cannot start", failure=failure)
-        self._reactor.stop()
+        self._show(lines(self._gateway.addresses[0], self._gateway.admin_address))
 
     @inlineCallbacks
     def stopService(self) -> Any:
@@ -189,53 +190,3 @@ class DemoService(MultiService):
         """Open the request log's file anew (logrotate)."""
         for service in self.services:
             service.reopen_logs()
-
-
-class Signals(Service):
-    """Turns the process's signals into what the gateway does: TERM and INT drain, a second one cuts, USR1 reopens the logs.
-
-    The reactor's own handling of TERM ends with the process killing itself by the same signal: a supervisor would see a failure.
-
-    Args:
-        served: the gateway's service.
-        reactor: the reactor.
-    """
-
-    def __init__(self, served: GatewayService | DemoService, reactor: Any) -> None:
-        self._served = served
-        self._reactor = reactor
-        self._stopping = False
-
-    def startService(self) -> None:
-        """Take the signals over, once the reactor has installed its own handlers."""
-        super().startService()
-        self._reactor.callWhenRunning(self._install)
-
-    def _install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self._terminate))
-        before = signal.getsignal(signal.SIGUSR1)  # twistd's own, which rotates its --logfile
-
-        def reopen(number: int, frame: Any) -> None:
-            self._reactor.callFromThread(self._served.reopen_logs)
-            if callable(before):
-                before(number, frame)
-
-        signal.signal(signal.SIGUSR1, reopen)
-
-    def _terminate(self) -> None:
-        if self._stopping:
-            self._served.hurry()
-        else:
-            self._stopping = True
-            self._reactor.stop()
-
-
-def _address(port: Any) -> str:
-    """Return where a listening port can be reached: a URL, or the path of a socket."""
-    host = port.getHost()
-    name = getattr(host, "name", None)
-    if name is not None:
-        return f"unix:{name.decode() if isinstance(name, bytes) else name}"
-    shown = _FROM_HERE.get(host.host, host.host)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{host.port}"

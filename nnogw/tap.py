@@ -5,19 +5,23 @@ from __future__ import annotations
 import getopt
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
+from twisted.python.components import Componentized
 
 from nnogw import __version__
 from nnogw.detaching import Detachment
+from nnogw.listeners import StartError
 from nnogw.loading import ConfigurationError, load, warnings
+from nnogw.observability.program_log import STANDARD_ERROR, STANDARD_OUTPUT, ProgramLog
 from nnogw.process import prepare
-from nnogw.service import DemoService, GatewayService, Signals, StartError
+from nnogw.service import DemoService, GatewayService
+from nnogw.signals import Signals
 from nnogw.usage_errors import KnownOptions, argument_error, option_error
 
 log = Logger()
@@ -102,27 +106,53 @@ def makeService(options: Options) -> IService:
     """Return the service that `options` describe."""
     from twisted.internet import reactor
 
+    signals = Signals(reactor)
+    signals.install()
     prepare(reactor)
     detachment = Detachment(reactor, options.log_name) if options.detaches else None
-    sys.excepthook = _one_line_for_operators(_print_and_log, detachment)
+    terminal = ProgramLog(STANDARD_ERROR, reactor)
+    program_log = _program_log(options.parent or {}, terminal, reactor)
+    sys.excepthook = _one_line_for_operators(terminal.show if program_log is terminal else _print_and_log, detachment)
     settings = options["settings"]
+    source = options["config"] or "the defaults and the environment"
+    log.info("nnogw {version}, configured by {source}", version=__version__, source=source)
     for warning in warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
         log.warn("{caution}", caution=warning)
         if options.detaches:  # its terminal is not there any more when the log begins
             print(f"nnogw: warning: {warning}", file=sys.stderr)
-    served: GatewayService | DemoService = DemoService(settings, reactor, _show) if options["demo"] else GatewayService(settings, reactor)
-    service: Any = MultiService()  # an IService by declaration, which mypy cannot see
+    served = DemoService(settings, reactor, terminal.show) if options["demo"] else GatewayService(settings, reactor)
+    signals.serve(served)
+    service: Any = Program(program_log)  # an IService by declaration, which mypy cannot see
+    signals.setServiceParent(service)
     served.setServiceParent(service)
-    Signals(served, reactor).setServiceParent(service)
     return service  # type: ignore[no-any-return]  # as above
 
 
-def _show(text: str) -> None:
-    """Print `text` where the program was started; twistd has taken ``sys.stdout`` for its log."""
-    stream = sys.__stdout__
-    if stream is not None:
-        stream.write(text)
-        stream.flush()
+class Program(MultiService):
+    """Everything that the process runs.
+
+    Args:
+        program_log: where twistd is to write its log; None leaves that to twistd.
+    """
+
+    def __init__(self, program_log: ProgramLog | None) -> None:
+        super().__init__()
+        self._program_log = program_log
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become a part of the application, of whose log observer twistd asks before it begins to log."""
+        super().setServiceParent(parent)
+        if self._program_log is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._program_log)
+
+
+def _program_log(twistd: Mapping[str, Any], terminal: ProgramLog, reactor: Any) -> ProgramLog | None:
+    """Return where the program's log goes: to standard error in the foreground; None if twistd's options say something else."""
+    if not twistd.get("nodaemon") or twistd.get("syslog") or twistd.get("logger"):
+        return None
+    if twistd.get("logfile") == "-":
+        return ProgramLog(STANDARD_OUTPUT, reactor)
+    return None if twistd.get("logfile") else terminal
 
 
 def _print_and_log(text: str) -> None:

@@ -38,6 +38,8 @@ LAYERS = {
     "demo": 7,
     "assembly": 7,
     "service": 7,
+    "listeners": 7,
+    "signals": 7,
     "process": 7,
     "start_errors": 7,
     "usage_errors": 7,

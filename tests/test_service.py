@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
-from nnogw.service import DemoService, GatewayService, Signals, StartError
+from nnogw.listeners import StartError
+from nnogw.service import DemoService, GatewayService
 from nnogw.settings import AuthSettings, ServerSettings, ServiceSettings, Settings
 from nnogw.upstream.resolver import LookupFailed
+from nnogw.wire.ports import PortReactor
 from tests.integration.platform import status
-from tests.integration.sockets import Service, connect, get, until
+from tests.integration.sockets import Service, Wire, connect, get, until
+
+#: A request for the gateway's health, on a connection that is to be kept.
+KEPT = b"GET /health HTTP/1.1\r\nHost: gateway\r\n\r\n"
 
 
 def settings(**server: Any) -> Settings:
@@ -58,16 +64,6 @@ class Binding(TestCase):
         """The empty address."""
         self.assertEqual((await self.started()).admin_address, "")
 
-    async def test_an_address_that_is_taken_is_one_line(self) -> None:
-        """With the endpoint as its operator wrote it."""
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
-            error = self.assertRaises(StartError, GatewayService(settings(listen=(endpoint,)), reactor).privilegedStartService)
-        self.assertIn(f"cannot listen on {endpoint}: ", str(error))
-        self.assertIn("in use", str(error))
-
     async def test_a_request_log_that_cannot_be_opened_is_one_line(self) -> None:
         """Nothing is bound then."""
         error = self.assertRaises(StartError, GatewayService(settings(access_log="/nowhere/log"), reactor).privilegedStartService)
@@ -82,7 +78,7 @@ class Binding(TestCase):
         self.assertTrue(path.exists())
 
 
-class Stopping(TestCase):
+class GivingUp(TestCase):
     """What ends with the gateway."""
 
     async def test_connections_that_are_being_made_and_lookups_are_given_up(self) -> None:
@@ -107,80 +103,144 @@ class Demo(TestCase):
         """Hurried, and asked to reopen its logs, it passes the word on."""
         shown: list[str] = []
         service = DemoService(settings(), reactor, shown.append)
+        service.privilegedStartService()
         service.startService()
-        await until(lambda: bool(shown), "the lines")
         self.assertIn("curl -si http://127.0.0.1:", shown[0])
         service.reopen_logs()
         service.hurry()
         await service.stopService()
 
-    async def test_what_keeps_it_from_starting_is_shown(self) -> None:
-        """And the process ends."""
+    async def test_what_keeps_it_from_starting_stops_the_start(self) -> None:
+        """Before the reactor runs, so that the process ends: an address that is taken, a log that cannot be opened."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+            for wrong, piece in ((settings(listen=(endpoint,)), endpoint), (settings(access_log="/nowhere/log"), "/nowhere/log")):
+                service = DemoService(wrong, reactor, self.fail)
+                error = self.assertRaises(StartError, service.privilegedStartService)
+                self.assertIn(piece, str(error))
+                await service.stopService()
 
-        class Reactor:
-            stopped = 0
+    async def test_without_a_free_port_the_platform_says_so(self) -> None:
+        """Nothing else is bound then."""
 
-            def __getattr__(self, name: str) -> Any:
-                return getattr(reactor, name)
+        class Full(PortReactor):
+            def listenTCP(self, *arguments: Any, **options: Any) -> Any:
+                raise CannotListenError("127.0.0.1", 0, OSError("no ports left"))
 
-            def stop(self) -> None:
-                self.stopped += 1
-
-        shown: list[str] = []
-        standing_in = Reactor()
-        for wrong in (settings(access_log="/nowhere/log"), evolve(settings(), routes=None)):
-            service = DemoService(wrong, standing_in, shown.append)
-            service.startService()
-            await until(lambda: standing_in.stopped > 0, "the end")
-            standing_in.stopped = 0
-            await service.stopService()
-        self.assertEqual(len(shown), 1)
-        self.assertIn("/nowhere/log", shown[0])
-        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        service = DemoService(settings(), reactor, self.fail)
+        self.patch(service._platform, "_reactor", Full(reactor))
+        error = self.assertRaises(StartError, service.privilegedStartService)
+        self.assertIn("no loopback port", str(error))
 
 
-class SignalsTests(TestCase):
-    """What the process's signals do."""
+class Stopping(TestCase):
+    """From the first word of the end on."""
 
-    def setUp(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            self.addCleanup(signal.signal, number, signal.getsignal(number))
-        self.called: list[str] = []
+    async def started(self, **server: Any) -> GatewayService:
+        """Return a running service; a test stops it."""
+        service = GatewayService(settings(**server), reactor)
+        service.privilegedStartService()
+        service.startService()
+        return service
 
-    def hurry(self) -> None:
-        """Take note."""
-        self.called.append("hurry")
+    async def client(self, service: GatewayService) -> Wire:
+        """Return a connection on which a request was answered, and which is kept."""
+        client = await connect(self, int(service.addresses[0].rpartition(":")[2]))
+        client.send(KEPT)
+        await client.until_received(b"ok")
+        self.assertNotIn(b"Connection: close", client.received)
+        return client
 
-    def reopen_logs(self) -> None:
-        """Take note."""
-        self.called.append("reopen")
+    async def test_a_kept_connection_is_told_by_a_response_that_it_closes(self) -> None:
+        """In the lame-duck time; it is not cut before, and nothing is lost on it."""
+        service = await self.started(lame_duck=600)
+        clients = [await self.client(service) for _ in range(5)]
+        over = Deferred.fromCoroutine(_stopped(service))
+        for client in clients:
+            self.assertFalse(client.closed)
+            client.received = b""
+            client.send(KEPT)
+            received = await client.until_closed()
+            self.assertEqual(status(received), 503)
+            self.assertIn(b"\r\nConnection: close\r\n", received)
+            self.assertTrue(client.clean)
+        service.hurry()
+        await over
 
-    def stop(self) -> None:
-        """Take note, as a reactor."""
-        self.called.append("stop")
+    async def test_an_idle_connection_is_closed_at_the_end_of_the_lame_duck(self) -> None:
+        """In order: there is nothing under way on it."""
+        service = await self.started(lame_duck=0.1)
+        client = await self.client(service)
+        await service.stopService()
+        await client.until_closed()
+        self.assertTrue(client.clean)
 
-    def callWhenRunning(self, call: Any) -> None:
-        """Call it."""
-        call()
+    async def test_a_request_that_has_come_when_listening_ends_is_answered(self) -> None:
+        """It waits in the socket of an idle connection, unread."""
+        service = await self.started()
+        client = await self.client(service)
+        client.received = b""
+        client.transport.socket.sendall(KEPT)
+        await service.stopService()
+        received = await client.until_closed()
+        self.assertEqual(status(received), 503)
+        self.assertIn(b"\r\nConnection: close\r\n", received)
 
-    def callFromThread(self, call: Any) -> None:
-        """Call it."""
-        call()
+    async def test_connections_that_wait_in_the_backlog_are_accepted_and_served(self) -> None:
+        """They are connected for their clients already: they get a response, not a reset."""
+        path = Path(f"/tmp/nnogw-backlog-{os.getpid()}.sock")
+        service = await self.started(listen=("tcp:0:interface=127.0.0.1", f"unix:{path}"))
+        port = int(service.addresses[0].rpartition(":")[2])
+        waiting = [(socket.AF_INET, ("127.0.0.1", port))] * 5 + [(socket.AF_UNIX, str(path))] * 5
+        clients = []
+        for family, address in waiting:  # the reactor does not run meanwhile: nobody accepts
+            client = socket.socket(family, socket.SOCK_STREAM)
+            self.addCleanup(client.close)
+            client.connect(address)
+            client.sendall(KEPT)
+            clients.append(client)
+        await service.stopService()
+        for client in clients:
+            client.settimeout(30)
+            self.assertEqual(status(client.recv(4096)), 503)
+        self.assertFalse(path.exists())
 
-    def test_term_drains_and_a_second_one_hurries(self) -> None:
-        """INT does the same."""
-        Signals(self, self).startService()  # type: ignore[arg-type]  # served and reactor in one
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            os.kill(os.getpid(), number)
-        self.assertEqual(self.called, ["stop", "hurry", "hurry"])
+    async def test_one_that_has_not_sent_its_request_yet_gets_a_moment(self) -> None:
+        """It was accepted at the last moment."""
+        service = await self.started()
+        with socket.create_connection(("127.0.0.1", int(service.addresses[0].rpartition(":")[2]))) as client:
+            over = Deferred.fromCoroutine(_stopped(service))
+            await until(lambda: service.gateway.site.draining, "the drain")
+            client.sendall(KEPT)
+            await over
+            client.settimeout(30)
+            self.assertEqual(status(client.recv(4096)), 503)
 
-    def test_usr1_reopens_the_logs_twistds_own_included(self) -> None:
-        """Whose handler was there before."""
-        signal.signal(signal.SIGUSR1, lambda *_: self.called.append("twistd's"))
-        Signals(self, self).startService()  # type: ignore[arg-type]  # served and reactor in one
-        os.kill(os.getpid(), signal.SIGUSR1)
-        self.assertEqual(self.called, ["reopen", "twistd's"])
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        Signals(self, self).startService()  # type: ignore[arg-type]  # served and reactor in one
-        os.kill(os.getpid(), signal.SIGUSR1)
-        self.assertEqual(self.called, ["reopen", "twistd's", "reopen"])
+    async def test_to_hurry_ends_every_wait(self) -> None:
+        """That of the lame duck, and that for what is under way; the log says what was cut."""
+        service = await self.started(lame_duck=600, drain_timeout=600)
+        client = await connect(self, int(service.addresses[0].rpartition(":")[2]))
+        client.send(KEPT[:-2])
+        await until(lambda: service.gateway.site.connections == 1, "the connection")
+        over = Deferred.fromCoroutine(_stopped(service))
+        with capturedLogs() as events:
+            service.hurry()
+            await over
+        await client.until_closed()
+        said = [event["log_format"].format(**event) for event in events if event.get("log_namespace") == "nnogw.service"]
+        self.assertEqual(said, ["cut 1 connections at once, as was asked for"])
+
+    async def test_the_log_says_what_is_served(self) -> None:
+        """Services with their addresses, routes, listeners."""
+        with capturedLogs() as events:
+            service = await self.started()
+        await service.stopService()
+        said = [event["log_format"].format(**event) for event in events if event.get("log_namespace") == "nnogw.service"]
+        for line in ("service iam: not configured", "route /api/v1/onboarding leads to registry"):
+            self.assertIn(line, said)
+
+
+async def _stopped(service: GatewayService) -> None:
+    await service.stopService()

@@ -6,14 +6,18 @@ import sys
 from io import StringIO
 from pathlib import Path
 
-from twisted.application.service import IServiceMaker, MultiService
+from twisted.application.service import Application, IServiceMaker, MultiService
+from twisted.logger import ILogObserver
 from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
-from nnogw.service import DemoService, GatewayService, Signals, StartError
+from nnogw.listeners import StartError
+from nnogw.observability.program_log import ProgramLog
+from nnogw.service import DemoService, GatewayService
+from nnogw.signals import Signals
 from nnogw.tap import Options, makeService
 
 
@@ -131,6 +135,16 @@ class CommandLine(SynchronousTestCase):
         show(ValueError, ValueError("a bug"), None)
         self.assertIn("ValueError: a bug", self.err.getvalue())
 
+    def test_a_failed_start_is_told_in_twistds_log_and_on_the_terminal(self) -> None:
+        """Once where both are the same."""
+        terminal = StringIO()
+        self.patch(sys, "__stderr__", terminal)
+        tap._print_and_log("nnogw: cannot listen\n")
+        self.assertEqual((self.err.getvalue(), terminal.getvalue()), ("nnogw: cannot listen\n", "nnogw: cannot listen\n"))
+        self.patch(sys, "__stderr__", self.err)
+        tap._print_and_log("nnogw: again\n")
+        self.assertEqual(self.err.getvalue(), "nnogw: cannot listen\nnnogw: again\n")
+
 
 class TheService(SynchronousTestCase):
     """What the options become."""
@@ -138,20 +152,53 @@ class TheService(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(tap.os, "environ", {"AUTH_API_KEY": "k"})
         self.patch(tap, "prepare", lambda reactor: None)
+        self.patch(Signals, "install", lambda signals: self.installed.append(signals))
         self.patch(sys, "excepthook", sys.excepthook)
+        self.installed: list[Signals] = []
 
-    def made(self, *arguments: str) -> MultiService:
-        """Return the service that `arguments` make."""
+    def made(self, *arguments: str, twistd: dict[str, object] | None = None) -> MultiService:
+        """Return the service that `arguments` make, below twistd's own options."""
         options = Options()
+        options.parent = twistd
         options.parseOptions(arguments)
         service = makeService(options)
         self.assertIsInstance(service, MultiService)
         return service
 
-    def test_it_is_a_gateway_and_its_signals(self) -> None:
-        """Or a demo and its signals."""
-        self.assertEqual([type(part) for part in self.made("--admin", "")], [GatewayService, Signals])
-        self.assertEqual([type(part) for part in self.made("--demo")], [DemoService, Signals])
+    def test_it_is_its_signals_and_a_gateway(self) -> None:
+        """Or a demo. The signals come first: nothing listens before they are taken."""
+        self.assertEqual([type(part) for part in self.made("--admin", "")], [Signals, GatewayService])
+        self.assertEqual([type(part) for part in self.made("--demo")], [Signals, DemoService])
+        self.assertEqual(len(self.installed), 2)
+
+    def test_in_the_foreground_the_log_goes_to_standard_error(self) -> None:
+        """Unless twistd's options say something else: those go first."""
+        foreground = {"nodaemon": True}
+        opened: list[int] = []
+        self.patch(ProgramLog, "open_standard", lambda log, descriptor: opened.append(descriptor))
+        for twistd, stream in (
+            (foreground, 2),
+            ({**foreground, "logfile": "-"}, 1),
+            ({**foreground, "logfile": "gateway.log"}, None),
+            ({**foreground, "syslog": True}, None),
+            ({**foreground, "logger": object}, None),
+            ({"logfile": "gateway.log"}, None),
+            (None, None),
+        ):
+            opened.clear()
+            application = Application("test")
+            self.made(twistd=twistd).setServiceParent(application)
+            observer = application.getComponent(ILogObserver, None)
+            self.assertEqual(observer is not None, stream is not None, twistd)
+            if stream is not None:
+                observer({"log_format": "a word"})
+                self.assertEqual(opened, [stream])
+
+    def test_it_may_be_a_part_of_something_else(self) -> None:
+        """Then the log is another's business."""
+        whole = MultiService()
+        self.made(twistd={"nodaemon": True}).setServiceParent(whole)
+        self.assertEqual(len(list(whole)), 1)
 
     def test_twistd_knows_it(self) -> None:
         """By the plugin."""

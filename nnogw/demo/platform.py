@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import CannotListenError
 from twisted.web.http import Request
 from twisted.web.server import Site
 
@@ -50,9 +50,9 @@ class DemoPlatform:
             "billing": billing_answers(reactor),
         }
         self._services = {name: DemoService(name, answers.get(name)) for name in SERVICE_NAMES}
-        self._ports: list[Any] = []
+        self._ports: dict[str, Any] = {}  # service → IListeningPort
 
-    def start(self) -> Deferred[Mapping[str, str]]:
+    def start(self) -> Mapping[str, str]:
         """Listen on a free loopback port for each service.
 
         Returns:
@@ -61,23 +61,16 @@ class DemoPlatform:
         Raises:
             twisted.internet.error.CannotListenError: there is no port; none stays open.
         """
-        return Deferred.fromCoroutine(self._start())
+        try:
+            for name, service in self._services.items():
+                self._ports[name] = self._reactor.listenTCP(0, DemoSite(service, self._reactor), interface="127.0.0.1")
+        except CannotListenError:
+            self.stop()
+            raise
+        return {name: f"http://127.0.0.1:{port.getHost().port}" for name, port in self._ports.items()}
 
     def stop(self) -> Deferred[None]:
         """Stop listening; connections that are open stay until their other end closes them."""
-        ports, self._ports = self._ports, []
-        stopped = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        ports, self._ports = self._ports, {}
+        stopped = gatherResults([maybeDeferred(port.stopListening) for port in ports.values()])
         return stopped.addCallback(lambda _: None)
-
-    async def _start(self) -> Mapping[str, str]:
-        urls = {}
-        try:
-            for name, service in self._services.items():
-                endpoint = TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1")
-                port = await endpoint.listen(DemoSite(service, self._reactor))
-                self._ports.append(port)
-                urls[name] = f"http://127.0.0.1:{port.getHost().port}"
-        except Exception:
-            await self.stop()
-            raise
-        return urls

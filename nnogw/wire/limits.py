@@ -17,6 +17,8 @@ from nnogw.wire.deadline import Deadline
 
 #: Seconds that the other end may take to close after our last byte, before the connection is aborted (nginx ``lingering_timeout``: 5 s).
 CLOSE_TIMEOUT = 5.0
+#: Seconds that a connection may still take to begin its first request when the listener drains: it may just have been accepted.
+FIRST_REQUEST = 1.0
 
 
 class _State(Enum):
@@ -29,6 +31,7 @@ class ClientState(_State):
     """What a client's connection is doing."""
 
     NEW = "new"  # no byte has come
+    LATE = "new, while draining"  # the same, and there will be no other request
     IDLE = "idle"  # between two requests
     HEAD = "reading head"  # a part of a request's head has come
     RESPONDING = "responding"  # the response is being made or sent; what there is of a body is not read
@@ -134,6 +137,7 @@ def client_limits(limits: LimitSettings) -> Mapping[ClientState, float | None]:
     """
     return {
         ClientState.NEW: limits.header_timeout,
+        ClientState.LATE: min(FIRST_REQUEST, limits.header_timeout),
         ClientState.IDLE: limits.idle_timeout,
         ClientState.HEAD: limits.header_timeout,  # absolute: a head that drips in gets no more time
         ClientState.RESPONDING: None,  # the limits of IAM, the registry and the upstream's connection count

@@ -55,6 +55,7 @@ class GatewayChannel(Protocol):
         self._limits = site.limits
         self.peer = ""
         self.secure = False
+        self._method = b""  # of the latest request; empty before the first
         self._parser: Any = None
         self._known: KnownSection | None = None
         self._receive: Callable[[bytes], bytes] = self._receive_head
@@ -357,7 +358,7 @@ class GatewayChannel(Protocol):
 
     def may_keep_alive(self, request: GatewayRequest) -> bool:
         """Whether the connection can serve another request after this one's answer."""
-        if self._broken or self._site.draining:
+        if self._broken or self._site.closing:
             return False
         body = self._body
         if body is None:
@@ -419,9 +420,12 @@ class GatewayChannel(Protocol):
             body.fail(ClientGone("the client's connection is gone"))
 
     def retire(self) -> None:
-        """Close as soon as no request is under way: the listener is draining."""
-        if self._time.state in (ClientState.NEW, ClientState.IDLE):
+        """Close as soon as no request is under way: the listener is draining. One that has just been accepted gets time for its first."""
+        state = self._time.state
+        if state is ClientState.IDLE:
             self._close()
+        elif state is ClientState.NEW:
+            self._time.enter(ClientState.LATE)
 
     # -- between requests --------------------------------------------------------------------------------------------
 

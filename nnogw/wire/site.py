@@ -28,7 +28,8 @@ class GatewaySite(ServerFactory):
 
     Attributes:
         channels: the open connections.
-        draining: no connection is kept for another request.
+        closing: every response says that its connection closes, and no connection is kept for another request.
+        draining: idle connections are closed, too.
     """
 
     noisy = False
@@ -41,6 +42,7 @@ class GatewaySite(ServerFactory):
         self.turn = turn or Turn(clock)
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()
+        self.closing = False
         self.draining = False
         self._drained: Callable[[], None] = lambda: None
 
@@ -67,7 +69,7 @@ class GatewaySite(ServerFactory):
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Take no further request on any connection than those under way; call `drained` when the last connection is gone."""
-        self.draining = True
+        self.closing = self.draining = True
         self._drained = drained
         for channel in list(self.channels):
             channel.retire()

@@ -20,7 +20,7 @@ class ListeningTests(TestCase):
     async def test_each_service_answers_at_its_url_until_it_is_stopped(self) -> None:
         """The system chooses the ports, on the loopback interface."""
         platform = DemoPlatform(reactor)
-        urls = await platform.start()
+        urls = platform.start()
         self.addCleanup(platform.stop)
         self.assertEqual(tuple(urls), SERVICE_NAMES)
         self.assertEqual(len(set(urls.values())), len(SERVICE_NAMES))
@@ -37,7 +37,7 @@ class ListeningTests(TestCase):
     async def test_an_upload_of_any_length_is_measured(self) -> None:
         """Chunks are taken one after the other."""
         platform = DemoPlatform(reactor)
-        urls = await platform.start()
+        urls = platform.start()
         self.addCleanup(platform.stop)
         response = await treq.put(urls["provisioning"] + "/upload", data=b"x" * 3_000_000, persistent=False)
         self.assertEqual((await response.json())["body"]["bytes"], 3_000_000)
@@ -69,5 +69,5 @@ class StartFailureTests(SynchronousTestCase):
     def test_no_port_stays_open_when_one_cannot_be_had(self) -> None:
         """The failure is told, and what listened already stops."""
         scarce = _ReactorShortOfPorts()
-        self.failureResultOf(DemoPlatform(scarce).start(), error.CannotListenError)
+        self.assertRaises(error.CannotListenError, DemoPlatform(scarce).start)
         self.assertEqual(scarce.stopped, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -50,7 +51,7 @@ class GatewayProcess:
 
     Args:
         test: the test that it runs for.
-        arguments: options after ``twistd nnogw``, beside ``--listen`` and ``--admin``.
+        arguments: options after ``twistd nnogw``; without ``--listen`` and ``--admin`` it listens on free loopback ports.
         config: the text of a configuration file; empty for none.
         environment: variables beside those of this process.
 
@@ -58,6 +59,7 @@ class GatewayProcess:
         port: the loopback port on which it listens.
         url: the same as ``http://127.0.0.1:<port>``.
         admin_port, admin_url: the same of its admin listener.
+        config: its configuration file, if it has one.
         pid: its process id, once it is started.
     """
 
@@ -72,14 +74,16 @@ class GatewayProcess:
         self._test = test
         self._arguments = [*arguments]
         self._environment = environment
+        self.config: Path | None = None
         if config:
-            path = Path(test.mktemp()).absolute()
+            path = self.config = Path(test.mktemp()).absolute()
             path.write_text(config, encoding="utf-8")
             self._arguments += ["--config", str(path)]
         self.port, self.admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.pid = 0
+        self._killed = False
         self._child = _Child()
         self._process: Any = None
 
@@ -100,28 +104,40 @@ class GatewayProcess:
 
     @property
     def request_log(self) -> list[dict[str, Any]]:
-        """The request log on its standard output so far."""
-        whole_lines = self._child.stdout.split(b"\n")[:-1]
-        return [orjson.loads(line) for line in whole_lines if line.startswith(b"{")]
+        """The request log on its standard output so far, where nothing else may stand."""
+        return [orjson.loads(line) for line in self._child.stdout.split(b"\n")[:-1]]
 
     async def start(self) -> None:
         """Start it, and return when ``/health`` answers 200. It is stopped when the test is over."""
-        command = [
-            *(str(_TWISTD), "-n", "--pidfile=", "nnogw"),
-            *("--listen", f"tcp:{self.port}:interface=127.0.0.1"),
-            *("--admin", f"tcp:{self.admin_port}:interface=127.0.0.1"),
-            *self._arguments,
-        ]
-        variables = environment({"PYTHONPATH": str(PROJECT), **(self._environment or {})})
-        self._process = reactor.spawnProcess(self._child, sys.executable, [sys.executable, *command], variables, str(PROJECT))
-        self.pid = self._process.pid
-        self._test.addCleanup(self.stop)
+        self.spawn()
         agent = Agent(reactor, connectTimeout=PATIENCE)
         deadline = reactor.seconds() + PATIENCE
         while not await self._is_healthy(agent):
             if self._child.exit_code is not None or reactor.seconds() > deadline:
                 self._test.fail(f"The gateway did not start (exit status {self._child.exit_code}).\n{self.output}")
             await deferLater(reactor, 0.05)
+
+    def spawn(self) -> None:
+        """Start it, and do not wait. It is stopped when the test is over."""
+        command = [str(_TWISTD), "-n", "--pidfile=", "nnogw", *self._arguments]
+        if "--listen" not in self._arguments:
+            command += ["--listen", f"tcp:{self.port}:interface=127.0.0.1"]
+        if "--admin" not in self._arguments:
+            command += ["--admin", f"tcp:{self.admin_port}:interface=127.0.0.1"]
+        variables = environment({"PYTHONPATH": str(PROJECT), **(self._environment or {})})
+        self._process = reactor.spawnProcess(self._child, sys.executable, [sys.executable, *command], variables, str(PROJECT))
+        self.pid = self._process.pid
+        self._test.addCleanup(self.stop)
+
+    def stop_reading(self, stream: int) -> int:
+        """Read its standard output (1) or standard error (2) no further, until `read_on`; returns how many bytes the pipe still takes."""
+        pipe = self._process.pipes[stream]
+        pipe.pauseProducing()
+        return fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGE_SIZE"))
+
+    def read_on(self, stream: int) -> None:
+        """Read it again."""
+        self._process.pipes[stream].resumeProducing()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Return when `condition` holds, for example of the output; fail the test with `what` if that does not come."""
@@ -141,9 +157,15 @@ class GatewayProcess:
         if self._child.exit_code is None:
             self.signal("TERM")
         await self.ended()
-        self._test.assertEqual(self._child.exit_code, 0, self.output)
+        self._test.assertEqual(self._child.exit_code, -signal.SIGKILL if self._killed else 0, self.output)
         for alarm in _ALARMS:
             self._test.assertNotIn(alarm, self.output)
+
+    async def kill(self) -> None:
+        """Kill it, for which it may not be blamed when the test is over."""
+        self._killed = True
+        self.signal("KILL")
+        await self.ended()
 
     async def ended(self) -> int:
         """Return its exit status when it has ended; one that does not end is killed, and fails the test."""

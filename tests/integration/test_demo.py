@@ -23,8 +23,8 @@ class DemoTests(TestCase):
         program("curl")  # which the printed lines call
         self.gateway = GatewayProcess(self, arguments=["--demo"])
         await self.gateway.start()
-        await self.gateway.until(lambda: _LAST_PRINTED in self.gateway.stdout, "the printed lines")
-        self.printed = [(int(status), caption, command) for status, caption, command in _PRINTED.findall(self.gateway.stdout)]
+        await self.gateway.until(lambda: _LAST_PRINTED in self.gateway.stderr, "the printed lines")
+        self.printed = [(int(status), caption, command) for status, caption, command in _PRINTED.findall(self.gateway.stderr)]
 
     async def test_every_printed_line_gets_the_status_of_its_caption(self) -> None:
         """They are run by bash as they stand, in their order."""

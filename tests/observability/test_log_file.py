@@ -16,7 +16,8 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.observability.log_file import BATCH, FLUSH_INTERVAL, MAX_PENDING, PATIENCE, LogFile
+from nnogw.observability.line_writer import BATCH, FLUSH_INTERVAL, MAX_PENDING
+from nnogw.observability.log_file import PATIENCE, LogFile
 from tests.identity.doubles import ReadableLedger
 
 LINE = b'{"status":200}\n'

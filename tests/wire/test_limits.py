@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings, ServiceSettings
-from nnogw.wire.limits import CLOSE_TIMEOUT, ClientState, StateLimit, UpstreamState, client_limits, upstream_limits
+from nnogw.wire.limits import CLOSE_TIMEOUT, FIRST_REQUEST, ClientState, StateLimit, UpstreamState, client_limits, upstream_limits
 
 
 class Tables(SynchronousTestCase):
@@ -19,6 +19,7 @@ class Tables(SynchronousTestCase):
             table,
             {
                 ClientState.NEW: 1,
+                ClientState.LATE: min(FIRST_REQUEST, 1),
                 ClientState.IDLE: 3,
                 ClientState.HEAD: 1,
                 ClientState.RESPONDING: None,

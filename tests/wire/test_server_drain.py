@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
-from nnogw.wire.limits import CLOSE_TIMEOUT
+from nnogw.wire.limits import CLOSE_TIMEOUT, FIRST_REQUEST
 from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
@@ -33,15 +33,41 @@ class Draining(SynchronousTestCase):
         self.drain()
         self.assertEqual(self.drained, [True])
 
-    def test_idle_connections_are_closed(self) -> None:
-        """New ones and those that have been used."""
-        new, used = self.connect(), self.connect().send(GET)
+    def test_an_idle_connection_is_closed(self) -> None:
+        """It has had its requests."""
+        used = self.connect().send(GET)
         answer(self.root.requests[0])
         self.drain()
-        self.assertEqual((new.closed, used.closed), (True, True))
-        new.turn()
-        self.assertEqual((new.lost, used.lost), (True, True))
+        self.assertTrue(used.closed)
+        used.turn()
+        self.assertTrue(used.lost)
         self.assertEqual(self.drained, [True])
+
+    def test_a_connection_without_a_request_gets_a_moment_for_its_first(self) -> None:
+        """It may just have been accepted: what it sends is answered, and without that it is closed."""
+        silent, late = self.connect(), self.connect()
+        self.drain()
+        silent.advance(FIRST_REQUEST - 0.1)
+        self.assertFalse(silent.closed)
+        late.send(GET)
+        silent.advance(0.2)
+        self.assertEqual((silent.lost, late.lost, self.drained), (True, False, []))
+        answer(self.root.requests[0])
+        self.assertIn(b"Connection: close", late.received)
+        self.assertEqual((late.lost, self.drained), (True, [True]))
+
+    def test_while_it_is_about_to_stop_responses_close_their_connections(self) -> None:
+        """And idle ones stay: a request on them is answered, and tells its client to go."""
+        client, idle = self.connect().send(GET), self.connect().send(GET)
+        answer(self.root.requests[0])
+        answer(self.root.requests[1])
+        self.site.closing = True
+        self.assertFalse(idle.closed)
+        client.send(GET)
+        answer(self.root.requests[2])
+        self.assertTrue(client.received.endswith(b"ok"))
+        self.assertIn(b"Connection: close", client.received)
+        self.assertEqual((client.lost, idle.closed), (True, False))
 
     def test_a_request_under_way_is_answered_and_its_connection_closed(self) -> None:
         """The client is told so; only then it is over."""
