@@ -17,6 +17,8 @@ LAYERS = {
     "settings": 0,
     "fields": 0,
     "ids": 0,
+    "networks": 0,
+    "patterns": 0,
     "exchange": 1,
     "credentials": 1,
     "routes": 1,

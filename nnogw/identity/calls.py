@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -21,6 +20,7 @@ from zope.interface import implementer
 
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange
+from nnogw.identity.time_limit import limit
 from nnogw.interfaces import Clock
 
 #: The most bytes that an answer may have; a session or a platform is a few hundred.
@@ -95,9 +95,9 @@ class ControlClient:
         answer: Deferred[Any] = self._client.request(
             method, self._base_url + path, headers=headers, data=body, allow_redirects=False, unbuffered=True, reactor=clock
         )
-        answer.addTimeout(self._connect_timeout, clock, _out_of_time("no answer"))  # type: ignore[arg-type]  # our Clock is what IReactorTime says
+        limit(answer, self._connect_timeout, clock, lambda: CallFailed(f"no answer within {self._connect_timeout:g} s"))
         answer.addCallback(self._read)
-        answer.addTimeout(self._timeout, clock, _out_of_time("no whole answer"))  # type: ignore[arg-type]  # as above
+        limit(answer, self._timeout, clock, lambda: CallFailed(f"no whole answer within {self._timeout:g} s"))
         return answer.addErrback(_translate)
 
     def _read(self, response: Any) -> Deferred[Answer]:
@@ -163,7 +163,14 @@ def _as_it_came(response: Any) -> Any:
 
 @implementer(IBodyProducer)
 class _BytesProducer:
-    """Produces a small body at once, with no need of a reactor."""
+    """Produces a small body at once, with no need of a reactor, and again if it has to.
+
+    Attributes:
+        repeatable: the request may be sent a second time if its kept connection turns out to be closed. The gateway's own questions change
+            nothing at the service, whatever their method.
+    """
+
+    repeatable = True
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -182,13 +189,6 @@ class _BytesProducer:
 
     def stopProducing(self) -> None:
         """Nothing is left to stop."""
-
-
-def _out_of_time(missing: str) -> Callable[[object, float], Failure]:
-    def timed_out(_: object, seconds: float) -> Failure:
-        return Failure(CallFailed(f"{missing} within {seconds:g} s"))
-
-    return timed_out
 
 
 def _translate(failure: Failure) -> Failure:

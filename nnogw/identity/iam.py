@@ -21,6 +21,10 @@ from nnogw.settings import AuthSettings
 _REFUSALS = frozenset({401, 403, 404})
 
 
+class IamSilent(AuthUnavailable):
+    """IAM gave no response at all, or none in time: that concerns IAM, and not only the credential that it was asked about."""
+
+
 class Iam:
     """Asks IAM about credentials, each time anew.
 
@@ -54,7 +58,7 @@ class Iam:
             The identity; None if IAM refuses the token or says that its session has ended.
 
         Raises (in the Deferred):
-            AuthUnavailable: an outage.
+            AuthUnavailable: an outage; `IamSilent` if no whole answer came.
         """
         answer = self._client.call("GET", "/api/nno/session", exchange, {b"Authorization": b"Bearer " + token})
         return self._judged(answer, "session")
@@ -102,4 +106,4 @@ def _outage(reason: str, answer: Answer) -> AuthUnavailable:
 
 def _unreachable(failure: Failure) -> Failure:
     failure.trap(CallFailed)
-    return Failure(AuthUnavailable(reason=f"IAM: {failure.getErrorMessage()}"))
+    return Failure(IamSilent(reason=f"IAM: {failure.getErrorMessage()}"))

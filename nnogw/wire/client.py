@@ -40,6 +40,7 @@ class UpstreamRequest:
     host: bytes
     fields: list[Field]  # end-to-end fields; Host and the framing of the body are added on the wire
     body: Body | None = None
+    repeatable: bool = False  # may be sent twice whatever its method is; its body can be streamed again
 
 
 class DiedUnused(Exception):

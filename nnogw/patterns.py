@@ -1,0 +1,42 @@
+"""``METHOD /path`` patterns, as operators write them in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Patterns:
+    """Matches requests by their method and canonical path.
+
+    A path may hold one ``*``. At the end it stands for anything, slashes included. In the middle it is a whole segment, and stands for any
+    number of segments, none included: ``/api/*/sign-out`` matches ``/api/sign-out`` and ``/api/v1/iam/sign-out``.
+
+    Args:
+        patterns: ``METHOD /path`` each, as `nnogw.loading.values` lets them pass.
+    """
+
+    __slots__ = ("_paths", "_prefixes", "_surroundings")
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._paths: set[tuple[bytes, bytes]] = set()
+        self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
+        self._surroundings: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
+        for pattern in patterns:
+            method, _, path = pattern.encode().partition(b" ")
+            before, star, after = path.partition(b"*")
+            if after:
+                self._surroundings[method] = (*self._surroundings.get(method, ()), (before, after))
+            elif star:
+                self._prefixes[method] = (*self._prefixes.get(method, ()), before)
+            else:
+                self._paths.add((method, path))
+
+    def match(self, method: bytes, path: bytes) -> bool:
+        """Whether one of the patterns fits."""
+        if (method, path) in self._paths or path.startswith(self._prefixes.get(method, ())):
+            return True
+        for before, after in self._surroundings.get(method, ()):
+            # Of no segments, one slash is the end of what is before and the beginning of what is after.
+            if path.endswith(after) and path.startswith(before) and len(path) >= len(before) + len(after) - 1:
+                return True
+        return False
