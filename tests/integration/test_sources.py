@@ -92,8 +92,9 @@ class HangingSources(TestCase):
         await platform.start()
         self.assertEqual(await all_of(platform, ["a"]), [200])
         before = platform.registry.received.count(b"GET /p1 ")
-        self.assertEqual(await all_of(platform, [f"t{number}" for number in range(20)]), [200] * 20)
-        self.assertLessEqual(platform.registry.received.count(b"GET /p1 ") - before, 3)
+        for number in range(6):
+            self.assertEqual(await all_of(platform, [f"t{number}"]), [200])
+        self.assertLess(platform.registry.received.count(b"GET /p1 ") - before, 5)
         platform.registry.answer = says(ok(b'{"status":"suspended"}'))
         while status(await platform.ask(_PATH, bearer("a"))) != 451:
             await deferLater(reactor, 0.1)
