@@ -71,7 +71,8 @@ class HangingSources(TestCase):
         self.assertIn(("stale-verdicts", "iam"), await degraded(platform))
         platform.iam.answer = says(IDENTITY)
         while await degraded(platform):
-            await all_of(platform, tokens[:1])
+            self.assertEqual(await all_of(platform, tokens[:1]), [200])
+            await deferLater(reactor, 0.2)
 
     async def test_new_credentials_do_not_pile_up_before_an_iam_that_hangs(self) -> None:
         """At most two wait; the others are refused as an outage at once."""
