@@ -15,14 +15,16 @@ class Patterns:
         patterns: ``METHOD /path`` each, as `nnogw.loading.values` lets them pass.
     """
 
-    __slots__ = ("_paths", "_prefixes", "_surroundings")
+    __slots__ = ("_methods", "_paths", "_prefixes", "_surroundings")
 
     def __init__(self, patterns: Iterable[str]) -> None:
+        self._methods: set[bytes] = set()  # of all patterns: most requests have another, and are done with
         self._paths: set[tuple[bytes, bytes]] = set()
         self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
         self._surroundings: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
         for pattern in patterns:
             method, _, path = pattern.encode().partition(b" ")
+            self._methods.add(method)
             before, star, after = path.partition(b"*")
             if after:
                 self._surroundings[method] = (*self._surroundings.get(method, ()), (before, after))
@@ -33,6 +35,8 @@ class Patterns:
 
     def match(self, method: bytes, path: bytes) -> bool:
         """Whether one of the patterns fits."""
+        if method not in self._methods:
+            return False
         if (method, path) in self._paths or path.startswith(self._prefixes.get(method, ())):
             return True
         for before, after in self._surroundings.get(method, ()):
