@@ -229,7 +229,7 @@ class VerdictCache:
             if digest not in self._flights and self._source.may_ask_beside(digest, entry, now):
                 self._flights.join(digest, start).addErrback(_unheard)
             return self._count(self._bridged(entry, "IAM does not answer"))
-        if state is Freshness.GONE and self._failure_limit is not None:
+        if entry is None and self._failure_limit is not None:  # one that was good is no guess, even when its life is over
             try:
                 self._failure_limit.check(network_of(exchange.ip))
             except RateLimited:

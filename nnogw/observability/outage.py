@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from nnogw.interfaces import DegradedLedger
+
+R = TypeVar("R")
 
 #: Failures in a row, without a success between, that are an outage (nginx sets an upstream aside after 1, Envoy after 5, HAProxy after 3).
 FAILURES = 3
@@ -53,6 +56,7 @@ class Outage:
         "_silences",
         "_state",
         "_subject",
+        "_troubled",
         "ongoing",
         "silent",
         "successes",
@@ -70,6 +74,7 @@ class Outage:
         self._silences = _Run()
         self._subject: Hashable = None  # of the first failure in a row
         self._several = False  # the failures in a row concern more than one subject, or the source itself
+        self._troubled = False  # a success changes something
         self._in_a_row = 0  # successes since the last failure of an outage
         self._again = False  # this outage began soon after the last one
         self._over_at: float | None = None  # monotonic seconds
@@ -86,6 +91,7 @@ class Outage:
         if successes != self.successes:
             return
         now = self._seconds()
+        self._troubled = True
         self._in_a_row = 0
         if subject is None:
             self.silent = self._silences.add(now)
@@ -101,9 +107,14 @@ class Outage:
         if self.ongoing and self._ledger is not None:
             self._ledger.begin(self._state, self._name, reason)
 
-    def succeeded(self) -> None:
-        """Note a call that succeeded."""
+    def succeeded(self, response: R = None) -> R:  # type: ignore[assignment]  # without a response, None is returned
+        """Note a call that succeeded, and return its `response`: the callback of a call."""
         self.successes += 1
+        if self._troubled:
+            self._recover()
+        return response
+
+    def _recover(self) -> None:
         if self._failures.count:
             self._failures.count = self._silences.count = 0
             self._several = self.silent = False
@@ -112,6 +123,7 @@ class Outage:
             self._in_a_row += 1
             if not self._again or self._in_a_row >= SUCCESSES:
                 self._end()
+        self._troubled = self.ongoing
 
     def follow(self, state: str, reason: str) -> None:
         """Write down a state that the outage leads to and that ends with it; nothing happens if there is no outage."""

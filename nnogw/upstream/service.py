@@ -69,11 +69,13 @@ class Upstream:
         connection = self.pool.take()
         if connection is None:
             return self._send_anew(request)
-        return connection.send(request).addCallbacks(self._answered, self._died, errbackArgs=(request, self._outage.successes))
+        outage = self._outage
+        return connection.send(request).addCallbacks(outage.succeeded, self._died, errbackArgs=(request, outage.successes))
 
     def _send_anew(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
+        outage = self._outage
         response = self.pool.connect().addCallback(lambda connection: connection.send(request))
-        return response.addCallbacks(self._answered, self._failed, errbackArgs=(self._outage.successes,))
+        return response.addCallbacks(outage.succeeded, self._failed, errbackArgs=(outage.successes,))
 
     def _died(self, failure: Failure, request: UpstreamRequest, successes: int) -> Any:
         if not failure.check(DiedUnused):
@@ -81,10 +83,6 @@ class Upstream:
         if request.repeatable or (request.body is None and request.method in IDEMPOTENT):
             return self._send_anew(request)
         raise UpstreamFailed(reason="the kept connection was closed before it answered")
-
-    def _answered(self, response: UpstreamResponse) -> UpstreamResponse:
-        self._outage.succeeded()
-        return response
 
     def _failed(self, failure: Failure, successes: int) -> Failure:
         """Count what the service did wrong; a client that leaves or whose body breaks off is none of that."""

@@ -611,8 +611,25 @@ class GuessingTests(VerdictCacheTestCase):
         exchange.ip = "192.0.2.66"
         self.assertEqual(self.cache.session(b"known", exchange), Verdict(ADA, "hit"))
         self.assertNoResult(self.a_guess(b"other", "192.0.2.1"))
-        self.clock.advance(60)
+        self.clock.advance(59.9)
+        self.failureResultOf(self.a_guess(b"guess-5"), RateLimited)
+        self.clock.advance(0.1)
         self.assertNoResult(self.a_guess(b"guess-5"))
+
+    def test_a_credential_that_was_good_is_no_guess_when_its_life_is_over(self) -> None:
+        """IAM is asked about it again, from an address that may ask about no other."""
+        self.limited(1)
+        known = self.a_guess(b"known")
+        self.judge.answers[-1].callback(ADA)
+        self.successResultOf(known)
+        self.clock.advance(66)
+        guess = self.a_guess(b"guess")
+        self.judge.answers[-1].callback(None)
+        self.successResultOf(guess)
+        self.failureResultOf(self.a_guess(b"another"), RateLimited)
+        known = self.a_guess(b"known")
+        self.judge.answers[-1].callback(ADA)
+        self.assertEqual(self.successResultOf(known).identity, ADA)
 
     def test_it_counts_for_guesses_that_wait_for_their_turn_too(self) -> None:
         """They came before the limit was reached, and are not asked about after it."""
