@@ -92,6 +92,10 @@ class Source:
         self._under_way.add(subject)
         return True
 
+    def may_begin(self, subject: Hashable) -> bool:
+        """Whether a question about `subject` that had to wait may still be asked: the source may have gone down meanwhile."""
+        return not self.outage.silent or subject in self._under_way
+
     def may_ask_beside(self, subject: Hashable, kept: Kept[V], now: float) -> bool:
         """Whether a question about `subject` is due, beside a request that is answered with `kept`; counted as in `may_wait`."""
         if not self.outage.silent:

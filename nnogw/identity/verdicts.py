@@ -241,6 +241,8 @@ class VerdictCache:
 
     def _ask(self, ask: Callable[[], Deferred[Identity | None]], digest: bytes, flight: Flight[Verdict], address: str) -> Deferred[Verdict]:
         def begin() -> Deferred[Verdict]:
+            if not self._source.may_begin(digest):
+                raise AuthUnavailable(reason="IAM went down while this call waited for its turn")
             if self._failure_limit is not None and self._valid.get(digest) is None:
                 self._failure_limit.check(address)  # again: what waited in line with this one may have been refused
             self.calls += 1

@@ -55,6 +55,14 @@ class SourceTests(SynchronousTestCase):
         self.source.ended("a", 0)
         self.assertEqual([self.source.may_wait(subject) for subject in "bca"], [False, True, False])
 
+    def test_what_waited_for_its_turn_may_not_begin_when_it_has_gone_down_meanwhile(self) -> None:
+        """But what was let wait for it may."""
+        self.source.may_wait("a")
+        self.assertTrue(self.source.may_begin("a"))
+        self.go_down()
+        self.source.may_wait("b")
+        self.assertEqual([self.source.may_begin(subject) for subject in "ab"], [False, True])
+
     def test_the_first_response_ends_it(self) -> None:
         self.go_down()
         self.outage.succeeded()

@@ -582,6 +582,16 @@ class GuessingTests(VerdictCacheTestCase):
         self.assertEqual(self.successResultOf(other).identity, ADA)
         self.assertNoResult(self.a_guess(b"alone"))
 
+    def test_a_call_that_waits_does_not_begin_when_iam_has_gone_down_meanwhile(self) -> None:
+        """Else each would wait for IAM's time limit after it has waited for its turn."""
+        self.limited(max_calls_per_address=1)
+        guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
+        for number in range(3):
+            self.judge.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+        for guess in guesses:
+            self.failureResultOf(guess, AuthUnavailable)
+        self.assertEqual((len(self.judge.asked), self.cache.queue.under_way, self.cache.queue.waiting), (3, 0, 0))
+
     def test_a_stale_verdict_serves_where_no_turn_comes(self) -> None:
         """As in an outage: IAM cannot be asked."""
         self.limited(max_calls_per_address=1, stale_if_error=30)
