@@ -43,6 +43,10 @@ class CallFailed(Exception):
     """No whole answer came. The message says why, and holds nothing of what was sent or received."""
 
 
+class BadResponse(CallFailed):
+    """A response came, but none that is of use. That may concern only what was asked about, and says that the service is there."""
+
+
 class ControlClient:
     """Calls to one service, whose answers are small.
 
@@ -83,7 +87,8 @@ class ControlClient:
             body: a JSON document to send.
 
         Raises (in the Deferred):
-            CallFailed: the service could not be reached, its answer did not come in time, broke off or is too large.
+            CallFailed: the service could not be reached, its answer did not come in time or broke off.
+            BadResponse: the answer is too large.
         """
         headers = Headers({name: [value] for name, value in fields.items()})
         headers.setRawHeaders(b"Accept", [b"application/json"])
@@ -121,7 +126,7 @@ class _BodyCollector(Protocol):
             return
         self._room -= len(data)
         if self._room < 0:
-            self.whole.errback(CallFailed("the answer is too large"))
+            self.whole.errback(BadResponse("the answer is too large"))
             self._stop()
         else:
             self._chunks.append(data)

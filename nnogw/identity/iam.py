@@ -12,7 +12,7 @@ from twisted.web.iweb import IAgent
 
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Exchange, Identity
-from nnogw.identity.calls import Answer, CallFailed, ControlClient
+from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.identity.facts import BrokenContract, FactReader
 from nnogw.interfaces import Clock
 from nnogw.settings import AuthSettings
@@ -106,4 +106,5 @@ def _outage(reason: str, answer: Answer) -> AuthUnavailable:
 
 def _unreachable(failure: Failure) -> Failure:
     failure.trap(CallFailed)
-    return Failure(IamSilent(reason=f"IAM: {failure.getErrorMessage()}"))
+    kind = AuthUnavailable if failure.check(BadResponse) else IamSilent
+    return Failure(kind(reason=f"IAM: {failure.getErrorMessage()}"))

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from nnogw.exchange import Exchange
-from nnogw.identity.calls import Answer, CallFailed, ControlClient
+from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.identity.freshness import Freshness, Kept, Source, freshness
 from nnogw.identity.single_flight import Flight, SingleFlight
 from nnogw.identity.tables import LruTable
@@ -61,7 +61,6 @@ class PlatformStatuses:
         self._credentials = {b"Authorization": b"Bearer " + service_keys[0].encode()} if service_keys else {}
         self._settings = settings
         self._clock = clock
-        self._ledger = ledger
         self._known: LruTable[str, Kept[str | None]] = LruTable(settings.max_entries)  # None: the registry does not know the platform
         self._flights: SingleFlight[str, str | None] = SingleFlight()
         self._outage = Outage("registry-outage", "registry", seconds=clock.seconds, ledger=ledger)
@@ -117,7 +116,7 @@ class PlatformStatuses:
         """Return the status that stands in for the one that did not come."""
         failure.trap(CallFailed)
         reason = f"registry: {failure.getErrorMessage()}"
-        self._outage.failed(reason, successes, platform_id if failure.check(BadStatus) else None)
+        self._outage.failed(reason, successes, platform_id if failure.check(BadResponse) else None)
         now = self._clock.seconds()
         entry = self._known.get(platform_id)
         if entry is None or now >= entry.stale_until or entry.value is None:
@@ -136,25 +135,21 @@ class PlatformStatuses:
         return outcome
 
 
-class BadStatus(CallFailed):
-    """The registry did answer, but not with a status: that may concern this platform only."""
-
-
 def _status(answer: Answer) -> str | None:
     """Return the status that the registry tells, None if it does not know the platform.
 
     Raises:
-        BadStatus: it cannot tell, or its answer is not what was agreed on.
+        BadResponse: it cannot tell, or its answer is not what was agreed on.
     """
     if answer.status == 404:
         return None
     if answer.status != 200:
-        raise BadStatus(f"answered {answer.status}")
+        raise BadResponse(f"answered {answer.status}")
     try:
         platform = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        raise BadStatus("the answer is not JSON") from None  # the decoder's error quotes the document
+        raise BadResponse("the answer is not JSON") from None  # the decoder's error quotes the document
     status = platform.get("status") if isinstance(platform, dict) else None
     if not isinstance(status, str):
-        raise BadStatus("the answer has no status")
+        raise BadResponse("the answer has no status")
     return status
