@@ -65,7 +65,7 @@ class HangingSources(TestCase):
         await until_degraded(platform, lambda states: ("iam-outage", "iam") in states)
         before = platform.iam.received.count(_QUESTION)
         self.assertEqual(await all_of(platform, tokens[3:]), [200] * 20)
-        self.assertLessEqual(platform.iam.received.count(_QUESTION) - before, 5)
+        self.assertLessEqual(platform.iam.received.count(_QUESTION) - before, 10)
         log = platform.gateway
         await log.until(lambda: [line.get("cache") for line in log.request_log].count("stale") == 23, "the log lines")
         self.assertIn(("stale-verdicts", "iam"), await degraded(platform))
@@ -82,9 +82,8 @@ class HangingSources(TestCase):
         await until_degraded(platform, lambda states: ("iam-outage", "iam") in states)
         before = platform.iam.received.count(_QUESTION)
         self.assertEqual(await all_of(platform, [f"t{number}" for number in range(30)]), [503] * 30)
-        self.assertLessEqual(platform.iam.received.count(_QUESTION) - before, 10)
+        self.assertLessEqual(platform.iam.received.count(_QUESTION) - before, 20)
         platform.iam.answer = says(IDENTITY)
-        await deferLater(reactor, 0.6)
         self.assertEqual(await all_of(platform, ["new"]), [200])
 
     async def test_a_registry_that_was_never_heard_of_holds_each_platform_up_once(self) -> None:
