@@ -13,6 +13,8 @@ from twisted.web.resource import Resource
 from nnogw import __version__
 from nnogw.admin import build_admin
 from nnogw.admin.purge import Purge
+from nnogw.identity.call_queue import CallQueue
+from nnogw.identity.failure_limit import MAX_ADDRESSES, FailureLimit
 from nnogw.identity.iam import Iam
 from nnogw.identity.platforms import PlatformStatuses
 from nnogw.identity.verdicts import VerdictCache
@@ -75,9 +77,17 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
     log = LogFile(settings.server.access_log, reactor, ledger)
     trusted = TrustedProxies(settings.server.trusted_proxies)
     resolver = Resolver(reactor, life=settings.server.resolve_ttl, ledger=ledger)
-    found = {name: upstream_for(name, service, reactor, turn, resolver) for name, service in settings.services.items()}
+    found = {name: upstream_for(name, service, reactor, turn, resolver, ledger) for name, service in settings.services.items()}
     upstreams = {name: upstream for name, upstream in found.items() if upstream is not None}
-    verdicts = VerdictCache(settings.auth.cache, Iam(_agent("iam", upstreams), settings.auth, clock=reactor), clock=reactor, ledger=ledger)
+    auth = settings.auth
+    verdicts = VerdictCache(
+        auth.cache,
+        Iam(_agent("iam", upstreams), auth, clock=reactor),
+        clock=reactor,
+        ledger=ledger,
+        calls=CallQueue(clock=reactor, max_calls=auth.max_calls, max_calls_per_address=auth.max_calls_per_address, timeout=auth.timeout),
+        failures=FailureLimit(auth.failure_limit, auth.failure_period, MemoryStore(MAX_ADDRESSES, reactor.seconds)),
+    )
     statuses = PlatformStatuses(
         _agent("registry", upstreams), settings.lifecycle, clock=reactor, ledger=ledger, service_keys=settings.auth.api_key
     )

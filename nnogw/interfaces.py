@@ -167,13 +167,16 @@ class IdentitySource(Protocol):
         """Return the good verdict on a session's token that is in memory, or None: whose the token is has to be found out."""
 
     def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Judge a session's bearer token; fails with `AuthUnavailable` on an IAM outage."""
+        """Judge a session's bearer token; fails with `AuthUnavailable` on an IAM outage, with `RateLimited` for an address that guesses."""
 
     def api_key(self, key: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Judge a programmatic key; fails with `AuthUnavailable` on an IAM outage."""
+        """Judge a programmatic key; as `session`."""
 
     def forget(self, kind: str, credential: bytes) -> None:
         """Drop what is known of a credential (`kind` is "session" or "apikey")."""
+
+    def forget_owner(self, kind: str, credential: bytes, user_id: str | None = None) -> int:
+        """Drop every verdict of the user whose credential this is, if `user_id` or what is in memory tells who that is."""
 
 
 class PlatformStatusSource(Protocol):

@@ -6,22 +6,41 @@ from collections.abc import Iterable
 
 
 class RequestPatterns:
-    """A set of patterns. What matching costs does not depend on how many of them are exact.
+    """A set of patterns, which match requests by their method and canonical path.
+
+    A path may hold one ``*``. At the end it stands for anything, slashes included. In the middle it is a whole segment, and stands for any
+    number of segments, none included: ``/api/*/sign-out`` matches ``/api/sign-out`` and ``/api/v1/iam/sign-out``.
 
     Args:
-        patterns: ``METHOD /path``, the path canonical and without a query; ``*`` as its last character stands for anything.
+        patterns: ``METHOD /path`` each, as `nnogw.loading.values` lets them pass.
     """
 
+    __slots__ = ("_methods", "_paths", "_prefixes", "_surroundings")
+
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._exact: set[tuple[bytes, bytes]] = set()
+        self._methods: set[bytes] = set()  # of all patterns: most requests have another, and are done with
+        self._paths: set[tuple[bytes, bytes]] = set()
         self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
+        self._surroundings: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
         for pattern in patterns:
-            method, _, path = pattern.encode("ascii").partition(b" ")
-            if path.endswith(b"*"):
-                self._prefixes[method] = (*self._prefixes.get(method, ()), path[:-1])
+            method, _, path = pattern.encode().partition(b" ")
+            self._methods.add(method)
+            before, star, after = path.partition(b"*")
+            if after:
+                self._surroundings[method] = (*self._surroundings.get(method, ()), (before, after))
+            elif star:
+                self._prefixes[method] = (*self._prefixes.get(method, ()), before)
             else:
-                self._exact.add((method, path))
+                self._paths.add((method, path))
 
     def match(self, method: bytes, path: bytes) -> bool:
         """Return whether a request is named: `path` is canonical, or empty where the target was refused, which no pattern names."""
-        return (method, path) in self._exact or path.startswith(self._prefixes.get(method, ()))
+        if method not in self._methods:
+            return False
+        if (method, path) in self._paths or path.startswith(self._prefixes.get(method, ())):
+            return True
+        for before, after in self._surroundings.get(method, ()):
+            # Of no segments, one slash is the end of what is before and the beginning of what is after.
+            if path.endswith(after) and path.startswith(before) and len(path) >= len(before) + len(after) - 1:
+                return True
+        return False

@@ -19,6 +19,15 @@ DEFAULT_ROUTES = (
     ("/api/v1/cli", "cli"),
     ("/api/v1/onboarding", "registry"),
 )
+#: What ends sessions at IAM, as Better Auth and the platform's own API have it.
+DEFAULT_FORGET_ON = (
+    "POST /api/*/sign-out",
+    "POST /api/*/revoke-session",
+    "POST /api/*/revoke-sessions",
+    "POST /api/*/revoke-other-sessions",
+    "POST /api/*/change-password",
+    "DELETE /api/v1/iam/api/sessions/*",
+)
 SERVICE_NAMES = ("iam", "registry", "billing", "provisioning", "stack-registry", "cli")
 
 
@@ -54,6 +63,7 @@ class VerdictCacheSettings:
     max_entries: int = 100_000
     max_negative_entries: int = 10_000
     stale_if_error: float = 0  # seconds past its life that a valid verdict may bridge an IAM outage
+    forget_on: tuple[str, ...] = DEFAULT_FORGET_ON  # "METHOD /path" patterns that end sessions: a 2xx drops all verdicts of that user
 
 
 @frozen
@@ -76,7 +86,11 @@ class AuthSettings:
     allow_unauthenticated: bool = False  # let the bypass listen on public addresses
     public: tuple[str, ...] = ()  # "METHOD /path" patterns that need no identity; "*" ends a path
     connect_timeout: float = 2  # seconds from connecting to IAM to the head of its answer
-    timeout: float = 3  # seconds for a whole call to IAM
+    timeout: float = 3  # seconds for a whole call to IAM, and for the wait until it may begin
+    max_calls: int = 256  # calls to IAM under way
+    max_calls_per_address: int = 16  # the same for one client address; IPv6 counts as its /64
+    failure_limit: int = 0  # refused credentials per address and period; beyond it, only those in the cache get in; 0 for no limit
+    failure_period: float = 60  # seconds
     paths: SessionPaths = SessionPaths()
     cache: VerdictCacheSettings = VerdictCacheSettings()
 

@@ -18,6 +18,7 @@ LAYERS = {
     "fields": 0,
     "memo": 0,
     "ids": 0,
+    "networks": 0,
     "exchange": 1,
     "credentials": 1,
     "patterns": 1,

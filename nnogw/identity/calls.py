@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -22,6 +21,7 @@ from zope.interface import implementer
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange
 from nnogw.interfaces import Clock
+from nnogw.wire.deadline import within
 
 #: The most bytes that an answer may have; a session or a platform is a few hundred.
 MAX_ANSWER = 64 * 1024
@@ -41,6 +41,10 @@ class Answer:
 
 class CallFailed(Exception):
     """No whole answer came. The message says why, and holds nothing of what was sent or received."""
+
+
+class BadResponse(CallFailed):
+    """A response came, but none that is of use. That may concern only what was asked about, and says that the service is there."""
 
 
 class ControlClient:
@@ -83,7 +87,8 @@ class ControlClient:
             body: a JSON document to send.
 
         Raises (in the Deferred):
-            CallFailed: the service could not be reached, its answer did not come in time, broke off or is too large.
+            CallFailed: the service could not be reached, its answer did not come in time or broke off.
+            BadResponse: the answer is too large.
         """
         headers = Headers({name: [value] for name, value in fields.items()})
         headers.setRawHeaders(b"Accept", [b"application/json"])
@@ -95,9 +100,9 @@ class ControlClient:
         answer: Deferred[Any] = self._client.request(
             method, self._base_url + path, headers=headers, data=body, allow_redirects=False, unbuffered=True, reactor=clock
         )
-        answer.addTimeout(self._connect_timeout, clock, _out_of_time("no answer"))  # type: ignore[arg-type]  # our Clock is what IReactorTime says
+        within(self._connect_timeout, answer, clock, lambda _: CallFailed(f"no answer within {self._connect_timeout:g} s"))
         answer.addCallback(self._read)
-        answer.addTimeout(self._timeout, clock, _out_of_time("no whole answer"))  # type: ignore[arg-type]  # as above
+        within(self._timeout, answer, clock, lambda _: CallFailed(f"no whole answer within {self._timeout:g} s"))
         return answer.addErrback(_translate)
 
     def _read(self, response: Any) -> Deferred[Answer]:
@@ -121,7 +126,7 @@ class _BodyCollector(Protocol):
             return
         self._room -= len(data)
         if self._room < 0:
-            self.whole.errback(CallFailed("the answer is too large"))
+            self.whole.errback(BadResponse("the answer is too large"))
             self._stop()
         else:
             self._chunks.append(data)
@@ -163,7 +168,14 @@ def _as_it_came(response: Any) -> Any:
 
 @implementer(IBodyProducer)
 class _BytesProducer:
-    """Produces a small body at once, with no need of a reactor."""
+    """Produces a small body at once, with no need of a reactor, and again if it has to.
+
+    Attributes:
+        repeatable: the request may be sent a second time if its kept connection turns out to be closed. The gateway's own questions change
+            nothing at the service, whatever their method.
+    """
+
+    repeatable = True
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -182,13 +194,6 @@ class _BytesProducer:
 
     def stopProducing(self) -> None:
         """Nothing is left to stop."""
-
-
-def _out_of_time(missing: str) -> Callable[[object, float], Failure]:
-    def timed_out(_: object, seconds: float) -> Failure:
-        return Failure(CallFailed(f"{missing} within {seconds:g} s"))
-
-    return timed_out
 
 
 def _translate(failure: Failure) -> Failure:

@@ -12,13 +12,17 @@ from twisted.web.iweb import IAgent
 
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Exchange, Identity
-from nnogw.identity.calls import Answer, CallFailed, ControlClient
+from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.identity.facts import BrokenContract, FactReader
 from nnogw.interfaces import Clock
 from nnogw.settings import AuthSettings
 
 #: IAM knows the credential not to be good; whatever else is not a 200 says that IAM cannot tell.
 _REFUSALS = frozenset({401, 403, 404})
+
+
+class IamSilent(AuthUnavailable):
+    """IAM gave no response at all, or none in time: that concerns IAM, and not only the credential that it was asked about."""
 
 
 class Iam:
@@ -54,7 +58,7 @@ class Iam:
             The identity; None if IAM refuses the token or says that its session has ended.
 
         Raises (in the Deferred):
-            AuthUnavailable: an outage.
+            AuthUnavailable: an outage; `IamSilent` if no whole answer came.
         """
         answer = self._client.call("GET", "/api/nno/session", exchange, {b"Authorization": b"Bearer " + token})
         return self._judged(answer, "session")
@@ -102,4 +106,5 @@ def _outage(reason: str, answer: Answer) -> AuthUnavailable:
 
 def _unreachable(failure: Failure) -> Failure:
     failure.trap(CallFailed)
-    return Failure(AuthUnavailable(reason=f"IAM: {failure.getErrorMessage()}"))
+    kind = AuthUnavailable if failure.check(BadResponse) else IamSilent
+    return Failure(kind(reason=f"IAM: {failure.getErrorMessage()}"))

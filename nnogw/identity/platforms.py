@@ -6,44 +6,39 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 import orjson
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from nnogw.exchange import Exchange
-from nnogw.identity.calls import Answer, CallFailed, ControlClient
+from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
+from nnogw.identity.freshness import Freshness, Kept, Source, freshness
 from nnogw.identity.single_flight import Flight, SingleFlight
 from nnogw.identity.tables import LruTable
 from nnogw.interfaces import Clock, DegradedLedger
+from nnogw.observability.outage import Outage
 from nnogw.settings import LifecycleSettings
 
-#: Seconds between two questions about a platform whose last known status bridges an outage.
-_RETRY_PAUSE = 1.0
+#: Seconds for which a status that the registry did not tell counts as unknown without a wait, after the last question about it.
+_UNKNOWN_FOR = 60.0
 
 #: A client or a server may take them for a way up (RFC 3986 §5.2.4), however they are encoded; no platform is called that.
 _DOT_SEGMENTS = frozenset({".", ".."})
 
 
-@frozen
-class _Entry:
-    status: str | None  # None: the registry does not know the platform
-    fresh_until: float  # monotonic seconds
-    stale_until: float  # monotonic seconds until which it may bridge an outage
-    bridging: bool = False  # the last question went unanswered
-
-
 class PlatformStatuses:
     """Knows the statuses of platforms (a `nnogw.interfaces.PlatformStatusSource`).
 
-    Requests that need the same status share one call. In an outage the last known status serves on: the request that finds it out waits for
-    its call, later ones are answered at once while the registry is asked again beside them.
+    Requests that need the same status share one call. In an outage the last known status serves on, and a status that was never learnt is
+    unknown: the request that finds it out waits for its call, later ones are answered at once while the registry is asked again beside
+    them. While the registry is known to be down, one request at a time waits for it at most. The policy is that of
+    `nnogw.identity.freshness`.
 
     Args:
         agent: reaches the registry.
         settings: lives (seconds) and bound.
         clock: monotonic time.
-        ledger: told of ``platform-status-unknown``.
+        ledger: told of ``registry-outage`` and ``platform-status-unknown``.
         service_keys: the service keys that are active; the first one goes along.
         base_url: the registry's address, which may have a base path.
         connect_timeout: seconds from connecting to the head of an answer.
@@ -66,23 +61,27 @@ class PlatformStatuses:
         self._credentials = {b"Authorization": b"Bearer " + service_keys[0].encode()} if service_keys else {}
         self._settings = settings
         self._clock = clock
-        self._ledger = ledger
-        self._known: LruTable[str, _Entry] = LruTable(settings.max_entries)
+        self._known: LruTable[str, Kept[str | None]] = LruTable(settings.max_entries)  # None: the registry does not know the platform
         self._flights: SingleFlight[str, str | None] = SingleFlight()
+        self._outage = Outage("registry-outage", "registry", seconds=clock.seconds, ledger=ledger)
+        self._source = Source(self._outage, probes=1)
 
     def status(self, platform_id: str, exchange: Exchange) -> str | Deferred[str | None] | None:
         """Return a platform's status, or None while it is not known; a Deferred only if the registry has to be waited for."""
         entry = self._known.get(platform_id)
+        now = self._clock.seconds()
+        state = freshness(entry, now, down=self._source.down)
         if entry is not None:
-            now = self._clock.seconds()
-            if now < entry.fresh_until:
-                return entry.status
-            if entry.bridging and now < entry.stale_until:
-                if platform_id not in self._flights:
+            if state is Freshness.FRESH:
+                return entry.value
+            if state is Freshness.BRIDGING:
+                if platform_id not in self._flights and self._source.may_ask_beside(platform_id, entry, now):
                     self._join(platform_id, exchange)
-                return entry.status
+                return self._bridged(entry.value, "the registry does not answer")
         if platform_id in _DOT_SEGMENTS:
             return None
+        if not self._source.may_wait(platform_id):
+            return self._bridged(None, "the registry does not answer")
         return self._join(platform_id, exchange)
 
     def forget(self, platform_id: str) -> None:
@@ -99,45 +98,58 @@ class PlatformStatuses:
         return self._flights.join(platform_id, lambda flight: self._ask(platform_id, exchange, flight))
 
     def _ask(self, platform_id: str, exchange: Exchange, flight: Flight[str | None]) -> Deferred[str | None]:
+        successes = self._outage.successes
         answer = self._client.call("GET", "/" + quote(platform_id, safe=""), exchange, self._credentials)
-        return answer.addCallback(_status).addCallbacks(
-            self._learn, self._bridge, callbackArgs=(platform_id, flight), errbackArgs=(platform_id, flight)
+        status = answer.addCallback(_status).addCallbacks(
+            self._learn, self._failed, callbackArgs=(platform_id, flight), errbackArgs=(platform_id, flight, successes)
         )
+        return status.addBoth(self._ended, platform_id)
 
     def _learn(self, status: str | None, platform_id: str, flight: Flight[str | None]) -> str | None:
-        self._ledger.end("platform-status-unknown", "registry")
+        self._outage.succeeded()
         if not flight.detached:
             fresh_until = self._clock.seconds() + self._settings.ttl
-            self._known.put(platform_id, _Entry(status, fresh_until, fresh_until + self._settings.stale_if_error))
+            self._known.put(platform_id, Kept(status, fresh_until, fresh_until + self._settings.stale_if_error))
         return status
 
-    def _bridge(self, failure: Failure, platform_id: str, flight: Flight[str | None]) -> str | None:
+    def _failed(self, failure: Failure, platform_id: str, flight: Flight[str | None], successes: int) -> str | None:
+        """Return the status that stands in for the one that did not come."""
         failure.trap(CallFailed)
-        entry = self._known.get(platform_id)
+        reason = f"registry: {failure.getErrorMessage()}"
+        self._outage.failed(reason, successes, platform_id if failure.check(BadResponse) else None)
         now = self._clock.seconds()
-        if entry is None or now >= entry.stale_until:
-            self._ledger.begin("platform-status-unknown", "registry", f"registry: {failure.getErrorMessage()}")
-            return None
+        entry = self._known.get(platform_id)
+        if entry is None or now >= entry.stale_until or entry.value is None:
+            entry = Kept(None, now, now + _UNKNOWN_FOR)
         if not flight.detached:
-            self._known.put(platform_id, _Entry(entry.status, min(now + _RETRY_PAUSE, entry.stale_until), entry.stale_until, bridging=True))
-        return entry.status
+            self._known.put(platform_id, entry.not_answered(now))
+        return self._bridged(entry.value, reason)
+
+    def _bridged(self, status: str | None, reason: str) -> str | None:
+        if status is None:
+            self._outage.follow("platform-status-unknown", reason)
+        return status
+
+    def _ended(self, outcome: str | Failure | None, platform_id: str) -> str | Failure | None:
+        self._source.ended(platform_id, self._clock.seconds())
+        return outcome
 
 
 def _status(answer: Answer) -> str | None:
     """Return the status that the registry tells, None if it does not know the platform.
 
     Raises:
-        CallFailed: it cannot tell, or its answer is not what was agreed on.
+        BadResponse: it cannot tell, or its answer is not what was agreed on.
     """
     if answer.status == 404:
         return None
     if answer.status != 200:
-        raise CallFailed(f"answered {answer.status}")
+        raise BadResponse(f"answered {answer.status}")
     try:
         platform = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        raise CallFailed("the answer is not JSON") from None  # the decoder's error quotes the document
+        raise BadResponse("the answer is not JSON") from None  # the decoder's error quotes the document
     status = platform.get("status") if isinstance(platform, dict) else None
     if not isinstance(status, str):
-        raise CallFailed("the answer has no status")
+        raise BadResponse("the answer has no status")
     return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -17,12 +18,16 @@ class Flight(Generic[R]):
 
     Attributes:
         detached: what it was to find out was forgotten meanwhile: its answer serves those who wait for it, and nobody later.
+        abandoned: called when the last who waited has left, if whoever started the call has set it: a call that has not begun need not be
+            made.
     """
 
-    __slots__ = ("detached", "waiters")
+    __slots__ = ("abandoned", "detached", "waiters", "waiting")
 
     def __init__(self) -> None:
         self.detached = False
+        self.waiting = 0  # waiters that have not left
+        self.abandoned: Callable[[], object] | None = None
         self.waiters: list[Deferred[R]] = []
 
 
@@ -30,7 +35,7 @@ class SingleFlight(Generic[K, R]):
     """The calls under way, at most one for a key.
 
     Each waiter gets a Deferred of its own. A waiter that is cancelled leaves the others and the call alone; a call that nobody waits for
-    any more goes on, for what may be kept of its answer.
+    any more goes on, for what may be kept of its answer, unless whoever started it has it stopped (`Flight.abandoned`).
     """
 
     __slots__ = ("_flights",)
@@ -50,14 +55,15 @@ class SingleFlight(Generic[K, R]):
         Returns:
             A Deferred of this waiter's own, which fires with the call's result or failure.
         """
-        waiter: Deferred[R] = Deferred()
         flight = self._flights.get(key)
+        begins = flight is None
         if flight is None:
             flight = self._flights[key] = Flight()
-            flight.waiters.append(waiter)
+        waiter: Deferred[R] = Deferred(partial(_leave, flight))
+        flight.waiting += 1
+        flight.waiters.append(waiter)
+        if begins:
             maybeDeferred(start, flight).addBoth(self._land, key, flight)
-        else:
-            flight.waiters.append(waiter)
         return waiter
 
     def detach(self, key: K) -> None:
@@ -81,3 +87,9 @@ class SingleFlight(Generic[K, R]):
                 waiter.errback(result)
             else:
                 waiter.callback(result)
+
+
+def _leave(flight: Flight[R], _: Deferred[R]) -> None:
+    flight.waiting -= 1
+    if not flight.waiting and flight.abandoned is not None:
+        flight.abandoned()

@@ -15,15 +15,17 @@ class LruTable(Generic[K, V]):
 
     Args:
         max_entries: how many entries it holds at most; 0 keeps nothing.
+        left: called with the key and the value of every entry that leaves the table or is replaced; None for nobody.
 
     Attributes:
         evictions: how many entries were dropped because the table was full.
     """
 
-    __slots__ = ("_entries", "_max_entries", "evictions")
+    __slots__ = ("_entries", "_left", "_max_entries", "evictions")
 
-    def __init__(self, max_entries: int) -> None:
+    def __init__(self, max_entries: int, left: Callable[[K, V], object] | None = None) -> None:
         self.evictions = 0
+        self._left = left
         self._max_entries = max_entries
         self._entries: OrderedDict[K, V] = OrderedDict()
 
@@ -40,25 +42,37 @@ class LruTable(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Keep `value` under `key`."""
         entries = self._entries
+        self.drop(key)
         entries[key] = value
-        entries.move_to_end(key)
         if len(entries) > self._max_entries:
-            entries.popitem(last=False)
+            self.drop(next(iter(entries)))
             self.evictions += 1
 
-    def drop(self, key: K) -> None:
-        """Forget what is under `key`, if there is anything."""
-        self._entries.pop(key, None)
+    def update(self, key: K, value: V) -> None:
+        """Put `value` in the place of what is under `key`, which counts neither as a use nor as an end of the entry."""
+        if key in self._entries:
+            self._entries[key] = value
+
+    def drop(self, key: K) -> bool:
+        """Forget what is under `key`, and say whether there was anything."""
+        value = self._entries.pop(key, None)
+        if value is None:
+            return False
+        if self._left is not None:
+            self._left(key, value)
+        return True
 
     def drop_where(self, chosen: Callable[[V], bool]) -> int:
         """Forget every value that is `chosen`, and return how many there were."""
         doomed = [key for key, value in self._entries.items() if chosen(value)]
         for key in doomed:
-            del self._entries[key]
+            self.drop(key)
         return len(doomed)
 
     def clear(self) -> int:
         """Forget everything, and return how many entries there were."""
-        count = len(self._entries)
-        self._entries.clear()
-        return count
+        entries, self._entries = self._entries, OrderedDict()
+        if self._left is not None:
+            for key, value in entries.items():
+                self._left(key, value)
+        return len(entries)

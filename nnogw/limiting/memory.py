@@ -70,8 +70,7 @@ class MemoryStore:
         Returns:
             The decision, at once.
         """
-        if len(key) > _LONGEST_KEY:
-            key = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        key = _stored(key)
         now = self._monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
@@ -85,6 +84,14 @@ class MemoryStore:
             del window.group[key]
             self._classify(key, window, limit)
         return Decision(True, limit, limit - count, window.ends - now)
+
+    def peek(self, key: str, limit: int) -> Decision:
+        """Return what the next `hit` of `key` would decide, without counting it; `reset` is 0 if there is no window."""
+        window = self._windows.get(_stored(key))
+        now = self._monotonic()
+        if window is None or window.ends <= now:
+            return Decision(True, limit, limit, 0.0)
+        return Decision(window.count < limit, limit, max(limit - window.count, 0), window.ends - now)
 
     def _open(self, key: str, window: _Window | None, limit: int, period: float, now: float) -> None:
         """Open a window for the first request of `key`, or again in place of a `window` that is over."""
@@ -119,6 +126,11 @@ class MemoryStore:
         """Drop the window that ends soonest of the least used class that has any."""
         del self._windows[next(key for windows in self._classes if (key := windows.pop(_FOREVER)) is not None)]
         self.evictions += 1
+
+
+def _stored(key: str) -> str:
+    """Return what a window is kept under."""
+    return key if len(key) <= _LONGEST_KEY else blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class _Window:

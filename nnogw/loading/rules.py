@@ -14,6 +14,7 @@ from nnogw.loading.values import (
     duration,
     field_value,
     file_path,
+    forget_pattern,
     method,
     name,
     one_of,
@@ -67,6 +68,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "max_entries": _COUNT_OR_ZERO,
         "max_negative_entries": _COUNT_OR_ZERO,
         "stale_if_error": _SECONDS_OR_ZERO,
+        "forget_on": forget_pattern,
     },
     SessionPaths: {
         "user_id": dotted_path,
@@ -82,6 +84,10 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "public": public_pattern,
         "connect_timeout": _SECONDS,
         "timeout": _SECONDS,
+        "max_calls": _COUNT,
+        "max_calls_per_address": _COUNT,
+        "failure_limit": _COUNT_OR_ZERO,
+        "failure_period": _SECONDS,
     },
     LifecycleSettings: {
         "ttl": _SECONDS_OR_ZERO,

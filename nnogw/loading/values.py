@@ -19,6 +19,10 @@ _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _FIELD_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")  # RFC 9110 §5.5, without obs-text and tabs
 _PATTERN = 'a method in capitals and a path under /api: "POST /api/v1/iam/sign-in", or "GET /api/v1/docs/*" with * as its last character'
 _REQUEST_PATTERN = 'a method in capitals and a path: "GET /health", or "GET /api/v1/docs/*" with * as its last character'
+_FORGET_PATTERN = (
+    'a method in capitals and a path under /api: "POST /api/v1/iam/sign-out", with one * as its last character or as one of its segments: '
+    '"POST /api/*/sign-out"'
+)
 _ANY_PATH = "a path that begins with /, without query, fragment, spaces and dot segments"
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")  # a token (RFC 9110 §5.6.2), but for *, which would be taken for a wildcard
 _POLICY_NAME = re.compile(r"[ !#-\[\]-~]*")  # an sf-string without escapes (RFC 9651 §3.3.3)
@@ -150,6 +154,20 @@ def public_pattern(value: object) -> str:
     if expected == _REQUEST_PATTERN or not (path == "/api" or path.startswith("/api/")):
         return _PATTERN
     return expected
+
+
+def forget_pattern(value: object) -> str:
+    """Expect ``METHOD /path``, where one ``*`` may end the path or be a segment of it, as `nnogw.patterns.RequestPatterns` compares it."""
+    if not isinstance(value, str):
+        return _FORGET_PATTERN
+    verb, _, path = value.partition(" ")
+    before, star, after = path.partition("*")
+    inside = bool(star and after)
+    if not _METHOD.fullmatch(verb) or "*" in after or not (path == "/api" or path.startswith("/api/")):
+        return _FORGET_PATTERN
+    if inside and not (before.endswith("/") and after.startswith("/")):
+        return _FORGET_PATTERN
+    return path_prefix(before) or (path_prefix(after) if inside else "")
 
 
 def is_path(value: str) -> bool:

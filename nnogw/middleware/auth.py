@@ -12,6 +12,7 @@ from nnogw.credentials import credential
 from nnogw.errors import Unauthorized
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.interfaces import Clock, IdentitySource, Proceed, Verdict
+from nnogw.patterns import RequestPatterns
 from nnogw.settings import AuthSettings
 
 _SERVICE = Identity("service")
@@ -33,14 +34,8 @@ class Auth:
         self._clock = clock
         self._key = key or os.urandom(32)
         self._service_digests = [hmac.digest(self._key, service_key.encode(), "sha256") for service_key in settings.api_key if service_key]
-        self._public_paths: set[tuple[bytes, bytes]] = set()
-        self._public_prefixes: dict[bytes, tuple[bytes, ...]] = {}
-        for pattern in settings.public:
-            method, _, path = pattern.encode().partition(b" ")
-            if path.endswith(b"*"):
-                self._public_prefixes[method] = (*self._public_prefixes.get(method, ()), path[:-1])
-            else:
-                self._public_paths.add((method, path))
+        self._public = RequestPatterns(settings.public)
+        self._forget_on = RequestPatterns(settings.cache.forget_on)
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
         """Find the identity and go on.
@@ -48,6 +43,7 @@ class Auth:
         Raises:
             Unauthorized: no, wrong or ambiguous credentials.
             AuthUnavailable: an IAM outage, in the Deferred.
+            RateLimited: too many credentials of this address were refused, in the Deferred.
         """
         path = exchange.path
         if not path.startswith(b"/api/") and path != b"/api":
@@ -55,9 +51,10 @@ class Auth:
         if not self._service_digests:
             exchange.auth = "bypass"
             return proceed()
-        if self._is_public(exchange.method, path):
+        if self._public.match(exchange.method, path):
             exchange.auth = "public"
-            return self._forget_after_sign_out(exchange, proceed()) if _is_sign_out(exchange) else proceed()
+            ends_sessions = self._forget_on.match(exchange.method, path)
+            return self._forget_presented(exchange, proceed()) if ends_sessions else proceed()
 
         started = self._clock.seconds()
         kind, token = exchange.fields.once(credential)
@@ -80,9 +77,6 @@ class Auth:
         return verdict.addCallbacks(
             self._decide, self._undecided, callbackArgs=(exchange, proceed, kind, token, started), errbackArgs=(exchange, started)
         )
-
-    def _is_public(self, method: bytes, path: bytes) -> bool:
-        return (method, path) in self._public_paths or path.startswith(self._public_prefixes.get(method, ()))
 
     def _is_service_key(self, token: bytes) -> bool:
         """Compare in constant time, and with every key: how long it takes tells neither how much is right nor which key it is."""
@@ -108,23 +102,22 @@ class Auth:
         return failure
 
     def _answered(self, response: Response, exchange: Exchange, kind: str, token: bytes) -> Response:
-        """Drop a verdict that has been contradicted or has ended. A `Response` is an upstream's: the gateway's refusals are raised."""
+        """Drop a verdict that was contradicted, or all of a user some of whose sessions have ended.
+
+        A `Response` is an upstream's: the gateway's refusals are raised.
+        """
         status = response.status
-        if status == 401 or (200 <= status < 300 and _is_sign_out(exchange)):
+        if status == 401:
             self._identities.forget(kind, token)
+        elif 200 <= status < 300 and self._forget_on.match(exchange.method, exchange.path):
+            identity = exchange.identity
+            self._identities.forget_owner(kind, token, None if identity is None else identity.user_id)
         return response
 
-    def _forget_after_sign_out(self, exchange: Exchange, response: Deferred[Response]) -> Deferred[Response]:
-        """Drop the verdict of a session that signs out where nobody asked whose it is."""
+    def _forget_presented(self, exchange: Exchange, response: Deferred[Response]) -> Deferred[Response]:
+        """Do the same where nobody asked whose the credential is: what is in memory may tell."""
         try:
             kind, token = credential(exchange.fields)
         except Unauthorized:
             return response
         return response.addCallback(self._answered, exchange, kind, token)
-
-
-def _is_sign_out(exchange: Exchange) -> bool:
-    """Whether the request, if it succeeds, ends the session that it comes with."""
-    if exchange.method == b"POST":
-        return exchange.path.endswith(b"/sign-out")
-    return exchange.method == b"DELETE" and exchange.path.startswith(b"/api/v1/iam/api/sessions/")

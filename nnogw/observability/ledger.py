@@ -22,7 +22,9 @@ QUIET = 10.0
 class Entry:
     """One degraded state that goes on."""
 
-    state: str  # "iam-outage", "stale-verdicts", "platform-status-unknown", "name-unresolved", "log-unwritable" or "log-not-reopened"
+    #: "iam-outage", "stale-verdicts", "registry-outage", "platform-status-unknown", "service-failing", "name-unresolved",
+    #: "log-unwritable" or "log-not-reopened".
+    state: str
     subject: str  # what it is the state of: a service, a file
     since: float  # Unix seconds
     reason: str  # the latest one

@@ -16,6 +16,14 @@ from nnogw import __version__
 from nnogw.observability.ledger import Ledger
 
 
+class Calls(Protocol):
+    """The calls to IAM, as `nnogw.identity.call_queue.CallQueue` counts them."""
+
+    under_way: int
+    waiting: int
+    turned_away: int
+
+
 class Verdicts(Protocol):
     """The verdict cache's numbers, which `nnogw.identity.verdicts.VerdictCache` has."""
 
@@ -25,6 +33,10 @@ class Verdicts(Protocol):
     refusals: int
     calls: int
     failures: int
+
+    @property
+    def queue(self) -> Calls:
+        """The calls to IAM."""
 
     @property
     def evictions(self) -> int:
@@ -106,6 +118,13 @@ class State:
             "nnogw_verdict_evictions", "Entries evicted from the verdict cache because a table was full.", verdicts.evictions
         )
         yield CounterMetricFamily("nnogw_iam_calls", "Calls to IAM.", verdicts.calls)
+        in_progress = GaugeMetricFamily("nnogw_iam_calls_in_progress", "Calls to IAM that are under way or wait.", labels=("state",))
+        in_progress.add_metric(("under_way",), verdicts.queue.under_way)
+        in_progress.add_metric(("waiting",), verdicts.queue.waiting)
+        yield in_progress
+        yield CounterMetricFamily(
+            "nnogw_iam_calls_turned_away", "Calls to IAM that were not made because too many waited.", verdicts.queue.turned_away
+        )
         yield CounterMetricFamily("nnogw_iam_failures", "Calls to IAM that failed.", verdicts.failures)
         yield CounterMetricFamily("nnogw_iam_refusals", "Credentials that IAM refused.", verdicts.refusals)
         yield GaugeMetricFamily("nnogw_rate_limit_windows", "Rate limit windows in memory.", self.limits.keys)
@@ -142,6 +161,9 @@ class State:
                 "evictions": verdicts.evictions,
                 "iamCalls": verdicts.calls,
                 "iamFailures": verdicts.failures,
+                "iamCallsUnderWay": verdicts.queue.under_way,
+                "iamCallsWaiting": verdicts.queue.waiting,
+                "iamCallsTurnedAway": verdicts.queue.turned_away,
             },
             "rateLimit": {"windows": self.limits.keys, "evictions": self.limits.evictions},
             "requestLog": {"dropped": self.log.dropped},

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from nnogw.errors import UpstreamFailed
+from nnogw.errors import UpstreamFailed, UpstreamTimeout
+from nnogw.interfaces import DegradedLedger
+from nnogw.observability.outage import Outage
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.binding import Binding, ascii_host, parse_binding
 from nnogw.upstream.endpoints import endpoint_for
@@ -32,46 +34,69 @@ class Upstream:
         base_path: put in front of every path; without a trailing slash.
         pool: its connections.
         settings: the service's settings.
+        ledger: told of ``service-failing``; None for nobody.
     """
 
-    def __init__(self, name: str, address: str, host: bytes, base_path: bytes, pool: ConnectionPool, settings: ServiceSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        host: bytes,
+        base_path: bytes,
+        pool: ConnectionPool,
+        settings: ServiceSettings,
+        ledger: DegradedLedger | None = None,
+    ) -> None:
         self.name = name
         self.address = address
         self.host = host
         self.base_path = base_path
         self.pool = pool
         self.settings = settings
+        self._outage = Outage("service-failing", name, seconds=pool.clock.seconds, ledger=ledger)
 
     def send(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
         """Send `request` over a pooled connection or a new one, and return the answer.
 
-        A pooled connection that turns out to have been closed is replaced by a new one, if the request may be repeated and has no body: a
-        body that has begun to flow cannot be taken back.
+        A pooled connection that turns out to have been closed is replaced by a new one, if the request may be repeated and has no body, or
+        says itself that it is repeatable: any other body that has begun to flow cannot be taken back.
 
         Raises (in the Deferred): as `UpstreamConnection.send` and `ConnectionPool.connect` do.
         """
         connection = self.pool.take(look=not _is_repeatable(request))
         if connection is None:
             return self._send_anew(request)
-        return connection.send(request).addErrback(self._died, request)
+        outage = self._outage
+        return connection.send(request).addCallbacks(outage.succeeded, self._died, errbackArgs=(request, outage.successes))
 
     def _send_anew(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
-        return self.pool.connect().addCallback(lambda connection: connection.send(request))
+        outage = self._outage
+        response = self.pool.connect().addCallback(lambda connection: connection.send(request))
+        return response.addCallbacks(outage.succeeded, self._failed, errbackArgs=(outage.successes,))
 
-    def _died(self, failure: Failure, request: UpstreamRequest) -> Any:
+    def _died(self, failure: Failure, request: UpstreamRequest, successes: int) -> Any:
         if not failure.check(DiedUnused):
-            return failure
+            return self._failed(failure, successes)
         if _is_repeatable(request):
             return self._send_anew(request)
         raise UpstreamFailed(reason="the kept connection was closed before it answered")
 
+    def _failed(self, failure: Failure, successes: int) -> Failure:
+        """Count what the service did wrong; a client that leaves or whose body breaks off is none of that."""
+        error = failure.value
+        if isinstance(error, (UpstreamFailed, UpstreamTimeout)):
+            self._outage.failed(error.reason, successes)
+        return failure
+
 
 def _is_repeatable(request: UpstreamRequest) -> bool:
     """Whether a request may be sent again without asking its sender: a body that has begun to flow cannot be taken back."""
-    return request.body is None and request.method in IDEMPOTENT
+    return request.repeatable or (request.body is None and request.method in IDEMPOTENT)
 
 
-def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn, resolver: Resolver) -> Upstream | None:
+def upstream_for(
+    name: str, settings: ServiceSettings, reactor: Any, turn: Turn, resolver: Resolver, ledger: DegradedLedger | None = None
+) -> Upstream | None:
     """Return the service that `settings` describe, or None if they have neither a binding nor a URL.
 
     Args:
@@ -80,6 +105,7 @@ def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn,
         reactor: makes the connections and tells the time.
         turn: collects writes until the end of the reactor's turn.
         resolver: knows the addresses of names.
+        ledger: told when the service fails for a while; None for nobody.
     """
     base_path = b""
     if settings.binding:
@@ -96,7 +122,7 @@ def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn,
     tls = binding.scheme == "tls"
     endpoint = endpoint_for(binding, reactor, resolver, settings.connect_timeout)
     pool = ConnectionPool(endpoint, tls=tls, clock=reactor, turn=turn, settings=settings)
-    return Upstream(name, address, _authority(binding.host, binding.port, tls=tls), base_path, pool, settings)
+    return Upstream(name, address, _authority(binding.host, binding.port, tls=tls), base_path, pool, settings, ledger)
 
 
 def _authority(host: str, port: int, *, tls: bool) -> bytes:

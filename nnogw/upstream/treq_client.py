@@ -37,7 +37,9 @@ class UpstreamAgent:
             (name, value) for name, values in (headers or Headers()).getAllRawHeaders() if name.lower() not in _FRAMING for value in values
         )
         body = None if bodyProducer is None else _ProducedBody(bodyProducer)
-        return self._upstream.send(UpstreamRequest(method, self._upstream.base_path + path, self._upstream.host, fields.raw, body))
+        upstream = self._upstream
+        repeatable = getattr(bodyProducer, "repeatable", False)  # a producer's own word that it can start anew
+        return upstream.send(UpstreamRequest(method, upstream.base_path + path, upstream.host, fields.raw, body, repeatable=repeatable))
 
 
 @implementer(IAgent)

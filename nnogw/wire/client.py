@@ -47,6 +47,7 @@ class UpstreamRequest:
     fields: Sequence[Field] = field(repr=False)  # end-to-end fields; Host and the framing of the body are added on the wire
     body: Body | None = None
     hinted: Callable[[HeaderFields], None] | None = None  # called with the fields of each 103 that comes before the response
+    repeatable: bool = False  # may be sent twice whatever its method is; its body can be streamed again
 
 
 class DiedUnused(Exception):

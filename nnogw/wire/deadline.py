@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from nnogw.interfaces import Clock, DelayedCall
@@ -100,7 +100,7 @@ def within(seconds: float, waiting: Deferred[T], clock: Clock, too_late: Callabl
 
     def over(result: T | Failure) -> T | Failure:
         deadline.close()
-        if expired and isinstance(result, Failure) and result.check(CancelledError):
+        if expired and isinstance(result, Failure):  # whatever the cancelling made of it
             return Failure(too_late(result))
         return result
 

@@ -9,6 +9,7 @@ import orjson
 from attrs import define, field
 from treq.testing import RequestTraversalAgent, StringStubbingResource
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from twisted.web.resource import Resource
@@ -101,6 +102,32 @@ class ManualAgent:
 
     def _cancelled(self, _: Deferred[Any]) -> None:
         self.cancelled += 1
+
+
+class FreezableClock(Clock):
+    """A clock whose sockets are read after its timers, as in a reactor's iteration.
+
+    Attributes:
+        sockets: what waits to be read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sockets: list[Callable[[], object]] = []
+
+    def thaw(self, seconds: float) -> None:
+        """Run the iterations after a freeze: the timers that are due, then the sockets, then the timers that were set meanwhile."""
+        self.rightNow += seconds
+        due = [call for call in self.calls if call.getTime() <= self.seconds()]
+        for call in due:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+        sockets, self.sockets = self.sockets, []
+        for read in sockets:
+            read()
+        self.advance(0)
 
 
 class ReadableLedger:

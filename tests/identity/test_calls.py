@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from types import SimpleNamespace
 from typing import Any
 
 from treq.testing import RequestTraversalAgent
@@ -17,7 +18,7 @@ from twisted.web.server import Request
 
 from nnogw.errors import UpstreamFailed
 from nnogw.identity.calls import Answer, CallFailed, ControlClient
-from tests.identity.doubles import ManualAgent, OpenEnded, ScriptedService, an_exchange
+from tests.identity.doubles import FreezableClock, ManualAgent, OpenEnded, ScriptedService, an_exchange
 
 
 class CallTests(SynchronousTestCase):
@@ -191,6 +192,34 @@ class CallTests(SynchronousTestCase):
         agent = ManualAgent()
         agent.request = lambda *_: fail(Refused())  # type: ignore[method-assign]  # the shortest way to say it
         self.assertFails(self.call(agent), "ConnectionRefusedError")
+
+    def test_after_a_freeze_a_response_that_waits_in_the_socket_counts(self) -> None:
+        """Timers run before sockets are read: a late one looks again."""
+        clock = FreezableClock()
+        self.clock = clock
+        agent = ManualAgent()
+        answer = self.call(agent)
+        self.service.body = b"null"
+        clock.sockets.append(lambda: self.service.agent().request(b"GET", b"http://iam/x").chainDeferred(agent.requests[0]))
+        clock.thaw(60)
+        self.assertEqual(self.successResultOf(answer).body, b"null")
+        self.assertEqual((agent.cancelled, clock.getDelayedCalls()), (0, []))
+
+    def test_a_body_that_can_be_sent_again_says_so(self) -> None:
+        """The connection's owner may repeat the request, a POST too."""
+        bodies: list[Any] = []
+
+        class Agent(ManualAgent):
+            def request(self, method: bytes, uri: bytes, headers: Any = None, bodyProducer: Any = None) -> Deferred[Any]:
+                bodies.append(bodyProducer)
+                return super().request(method, uri, headers)
+
+        self.call(Agent(), method="POST", body=b"{}")
+        written: list[bytes] = []
+        consumer = SimpleNamespace(write=written.append)
+        for _ in range(2):
+            self.successResultOf(bodies[0].startProducing(consumer))
+        self.assertEqual((bodies[0].repeatable, written), (True, [b"{}", b"{}"]))
 
     def test_a_call_can_be_cancelled(self) -> None:
         agent = ManualAgent()

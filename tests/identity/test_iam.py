@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Identity
-from nnogw.identity.iam import Iam
+from nnogw.identity.iam import Iam, IamSilent
 from nnogw.settings import AuthSettings
 from tests.identity.doubles import ManualAgent, OpenEnded, ScriptedService, an_exchange
 
@@ -134,6 +134,15 @@ class IamTests(SynchronousTestCase):
         self.assertOutage(self.session(), "too large")
         self.service.status = 401
         self.assertOutage(self.session(), "too large")
+
+    def test_silence_is_told_from_a_response_that_is_of_no_use(self) -> None:
+        """Only silence says something of IAM as a whole; the rest may concern one token."""
+        for self.service.status, self.service.body in ((500, b""), (200, b"x"), (200, b"[]"), (200, b"{}"), (200, b" " * 70_000)):
+            self.assertNotIsInstance(self.failureResultOf(self.session()).value, IamSilent)
+        self.iam = self.ask_through(ManualAgent())
+        judgement = self.session()
+        self.clock.advance(2)
+        self.failureResultOf(judgement, IamSilent)
 
     def test_a_broken_contract_is_an_outage(self) -> None:
         for facts in ({}, {"user": None}, {"userId": ["u1"]}, {"userId": "u1", "role": "a\r\nb"}, {"userId": "u1", "platformId": "п"}):

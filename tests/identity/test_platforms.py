@@ -13,6 +13,7 @@ from nnogw.identity.platforms import PlatformStatuses
 from nnogw.settings import LifecycleSettings
 from tests.identity.doubles import ManualAgent, ReadableLedger, ScriptedService, an_exchange
 
+OUTAGE = ("registry-outage", "registry")
 UNKNOWN = ("platform-status-unknown", "registry")
 
 
@@ -81,13 +82,18 @@ class QuestionTests(PlatformStatusesTestCase):
         self.assertEqual((len(self.registry.asked), self.ledger.current), (1, {}))
 
     def test_every_other_answer_is_an_outage(self) -> None:
+        """When it is given for several platforms."""
         answers = [(status, b'{"status": "active"}') for status in (201, 204, 301, 400, 401, 403, 429, 500, 503)]
         answers += [(200, body) for body in (b"", b"x", b"null", b"[]", b'"active"', b"{}", b'{"status": 1}', b'{"status": null}')]
         answers += [(200, b'{"status": "active"}' + b" " * 65536)]
         for self.registry.status, self.registry.body in answers:
-            self.assertIsNone(self.learn())
-            self.assertIn("registry: ", self.ledger.current.pop(UNKNOWN))
-        self.assertEqual(len(self.registry.asked), len(answers))
+            self.statuses = self.ask_through(self.registry.agent())
+            for platform_id in ("p1", "p2", "p3"):
+                self.assertEqual(self.ledger.current, {})
+                self.assertIsNone(self.learn(platform_id))
+            for state in (OUTAGE, UNKNOWN):
+                self.assertIn("registry: ", self.ledger.current.pop(state))
+        self.assertEqual(len(self.registry.asked), 3 * len(answers))
 
     def test_a_registry_that_does_not_answer_is_given_up(self) -> None:
         self.statuses = self.ask_through(ManualAgent())
@@ -169,12 +175,13 @@ class OutageTests(PlatformStatusesTestCase):
     def test_the_last_known_status_serves_on_and_then_ends(self) -> None:
         self.clock.advance(30)
         self.assertEqual(self.learn(), "active")
+        self.assertEqual(self.ledger.current, {})
         self.clock.advance(299.9)
         self.assertEqual(self.ask(), "active")
-        self.assertEqual(self.ledger.current, {})
+        self.assertEqual(self.ledger.current, {OUTAGE: "registry: answered 500"})
         self.clock.advance(0.1)
         self.assertIsNone(self.learn())
-        self.assertEqual(self.ledger.current, {UNKNOWN: "registry: answered 500"})
+        self.assertEqual(self.ledger.current, {OUTAGE: "registry: answered 500", UNKNOWN: "registry: answered 500"})
 
     def test_once_the_outage_is_known_nobody_waits_for_it(self) -> None:
         """The registry is asked beside the requests, once a second."""
@@ -204,10 +211,21 @@ class OutageTests(PlatformStatusesTestCase):
         self.assertEqual(self.ask(), "suspended")
 
     def test_an_outage_is_over_when_a_status_is_known_again(self) -> None:
-        self.assertIsNone(self.learn("p2"))
-        self.assertIn(UNKNOWN, self.ledger.current)
+        for platform_id in ("p2", "p3", "p4"):
+            self.assertIsNone(self.learn(platform_id))
+        self.assertEqual(set(self.ledger.current), {OUTAGE, UNKNOWN})
         self.registry.answers({"status": "active"})
-        self.assertEqual(self.learn("p2"), "active")
+        self.clock.advance(1)
+        self.assertIsNone(self.ask("p2"))
+        self.assertEqual(self.ask("p2"), "active")
+        self.assertEqual(self.ledger.current, {})
+
+    def test_one_platform_that_the_registry_fails_for_is_no_outage(self) -> None:
+        """Others are well, or remembered."""
+        for _ in range(60):
+            self.ask("p2")
+            self.clock.advance(1)
+        self.assertGreater(len(self.registry.asked), 50)
         self.assertEqual(self.ledger.current, {})
 
     def test_a_status_that_was_forgotten_does_not_come_back_by_an_outage(self) -> None:
@@ -224,3 +242,63 @@ class OutageTests(PlatformStatusesTestCase):
         agent.requests[1].errback(Refused())
         self.assertIsNone(self.successResultOf(second))
         self.assertEqual(self.statuses.forget_all(), 0)
+
+
+class SilenceTests(PlatformStatusesTestCase):
+    """A registry that hangs, and was never heard of before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.agent = ManualAgent()
+        self.statuses = self.ask_through(self.agent)
+
+    def wait_in_vain(self, platform_id: str) -> None:
+        """Ask and wait for the registry's time limit."""
+        status = self.ask(platform_id)
+        assert isinstance(status, Deferred), status
+        self.clock.advance(2)
+        self.assertIsNone(self.successResultOf(status))
+
+    def back(self, call: int, status: str = "suspended") -> None:
+        """Answer a call that is under way."""
+        self.registry.answers({"status": status})
+        self.registry.agent().request(b"GET", b"http://r/p").chainDeferred(self.agent.requests[call])
+
+    def test_whoever_finds_it_out_waits_and_nobody_does_again(self) -> None:
+        """For one platform: its status is unknown at once, and asked for beside the requests, one call at a time."""
+        self.wait_in_vain("p1")
+        for _ in range(300):
+            self.assertIsNone(self.ask("p1"))
+            self.clock.advance(0.1)
+        self.assertGreater(len(self.agent.requests), 5)
+        self.assertLess(len(self.agent.requests), 15)
+
+    def test_of_many_platforms_one_at_a_time_waits(self) -> None:
+        """When it is known that the registry is down."""
+        for platform_id in ("p1", "p2", "p3"):
+            self.wait_in_vain(platform_id)
+        self.assertEqual(set(self.ledger.current), {OUTAGE, UNKNOWN})
+        waiting = [self.ask(f"q{number}") for number in range(100)]
+        self.assertIsInstance(waiting[0], Deferred)
+        self.assertEqual(waiting[1:], [None] * 99)
+        self.assertEqual(len(self.agent.requests), 4)
+
+    def test_a_registry_that_is_back_is_heard_by_whoever_waits_and_then_by_all(self) -> None:
+        for platform_id in ("p1", "p2", "p3"):
+            self.wait_in_vain(platform_id)
+        first = self.ask("q")
+        assert isinstance(first, Deferred)
+        self.back(-1)
+        self.assertEqual(self.successResultOf(first), "suspended")
+        self.assertEqual(self.ledger.current, {})
+        waiting = [self.ask("r"), self.ask("s")]
+        self.back(-2)
+        self.back(-1)
+        self.assertEqual([self.successResultOf(status) for status in waiting], ["suspended", "suspended"])
+
+    def test_a_platform_that_was_not_answered_for_is_learnt_beside_the_requests(self) -> None:
+        self.wait_in_vain("p1")
+        self.clock.advance(1)
+        self.assertIsNone(self.ask("p1"))
+        self.back(-1)
+        self.assertEqual(self.ask("p1"), "suspended")

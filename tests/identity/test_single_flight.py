@@ -74,6 +74,36 @@ class SingleFlightTests(SynchronousTestCase):
         self.calls[0].callback("answer")
         self.assertEqual(self.successResultOf(newcomer), "answer")
 
+    def test_whoever_started_a_call_is_told_when_all_have_left(self) -> None:
+        """Once, and not before the last; newcomers count."""
+        told: list[str] = []
+        first = self.join()
+        self.started[0].abandoned = lambda: told.append("abandoned")
+        second = self.join()
+        for leaver in (first, second):
+            self.assertEqual(told, [])
+            leaver.cancel()
+            self.failureResultOf(leaver, CancelledError)
+        self.assertEqual(told, ["abandoned"])
+
+    def test_a_call_that_ends_because_all_have_left_ends_for_the_last_one_too(self) -> None:
+        """A newcomer gets a call of its own."""
+        waiter = self.join()
+        self.started[0].abandoned = lambda: self.calls[0].errback(CancelledError())
+        waiter.cancel()
+        self.failureResultOf(waiter, CancelledError)
+        newcomer = self.join()
+        self.calls[1].callback("answer")
+        self.assertEqual(self.successResultOf(newcomer), "answer")
+
+    def test_those_who_got_their_answer_have_not_left(self) -> None:
+        told: list[str] = []
+        waiter = self.join()
+        self.started[0].abandoned = lambda: told.append("abandoned")
+        self.calls[0].callback("answer")
+        waiter.cancel()
+        self.assertEqual((self.successResultOf(waiter), told), ("answer", []))
+
     def test_a_waiter_may_ask_again_from_its_callback(self) -> None:
         again: list[Deferred[str]] = []
         self.join().addCallback(lambda _: again.append(self.join()))

@@ -37,6 +37,30 @@ class LruTableTests(SynchronousTestCase):
         self.table.drop("never there")
         self.assertEqual(self.keys(), {"b", "c"})
 
+    def test_dropping_tells_whether_there_was_anything(self) -> None:
+        self.assertEqual([self.table.drop("a"), self.table.drop("a")], [True, False])
+
+    def test_an_update_is_neither_a_use_nor_a_new_entry(self) -> None:
+        self.table.update("a", 7)
+        self.table.update("never there", 8)
+        self.table.put("d", 3)
+        self.assertEqual(self.keys(), {"b", "c", "d"})
+
+    def test_whatever_leaves_is_told(self) -> None:
+        """Evicted, replaced, dropped, chosen for dropping, cleared; not what is updated."""
+        left: list[tuple[str, int]] = []
+        table: LruTable[str, int] = LruTable(2, lambda key, value: left.append((key, value)))
+        for value, key in enumerate("abbcdef"):
+            table.put(key, value)
+        self.assertEqual(left, [("b", 1), ("a", 0), ("b", 2), ("c", 3), ("d", 4)])
+        left.clear()
+        table.update("e", 9)
+        table.drop("e")
+        table.drop_where(lambda value: value == 6)
+        table.put("g", 7)
+        table.clear()
+        self.assertEqual(left, [("e", 9), ("f", 6), ("g", 7)])
+
     def test_values_can_be_chosen_for_dropping(self) -> None:
         self.assertEqual(self.table.drop_where(lambda value: value > 0), 2)
         self.assertEqual(self.keys(), {"a"})

@@ -9,10 +9,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import AuthUnavailable
+from nnogw.errors import AuthUnavailable, RateLimited
 from nnogw.exchange import Identity
+from nnogw.identity.call_queue import CallQueue
+from nnogw.identity.failure_limit import FailureLimit
+from nnogw.identity.iam import IamSilent
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.interfaces import Verdict
+from nnogw.limiting.memory import MemoryStore
 from nnogw.settings import VerdictCacheSettings
 from tests.identity.doubles import ManualJudge, ReadableLedger, an_exchange
 
@@ -205,10 +209,20 @@ class OutageTests(VerdictCacheTestCase):
     """What happens while IAM is away."""
 
     def test_the_ledger_knows_when_an_outage_begins_and_ends(self) -> None:
-        self.failureResultOf(self.fail_once(reason="answered 500"), AuthUnavailable)
+        for token in (b"1", b"2", b"3"):
+            self.assertEqual(self.ledger.current, {})
+            self.failureResultOf(self.fail_once(token, "answered 500"), AuthUnavailable)
         self.assertEqual(self.ledger.current, {OUTAGE: "answered 500"})
         self.learn(None)
         self.assertEqual(self.ledger.current, {})
+
+    def test_one_failing_token_among_good_ones_is_no_outage(self) -> None:
+        """Neither where IAM is asked about the good ones nor where they are remembered."""
+        for number in range(50):
+            self.failureResultOf(self.fail_once(b"bad", "answered 500"), AuthUnavailable)
+            self.assertEqual(self.ledger.current, {})
+            if number < 25:
+                self.learn(ADA, b"good-%d" % number)
 
     def test_by_default_no_verdict_outlives_its_life(self) -> None:
         self.learn(ADA)
@@ -216,18 +230,80 @@ class OutageTests(VerdictCacheTestCase):
         self.failureResultOf(self.fail_once(), AuthUnavailable)
 
     def test_a_stale_verdict_may_bridge_an_outage(self) -> None:
-        """IAM is asked each time, so that the first answer after the outage counts."""
+        """The request that finds the outage out waits for IAM; later ones do not, and IAM is asked beside them, once a second."""
         self.cache = self.a_cache(stale_if_error=30)
         self.learn(ADA)
         self.clock.advance(60)
         self.assertEqual(self.successResultOf(self.fail_once()), Verdict(ADA, "stale"))
-        self.assertEqual(set(self.ledger.current), {OUTAGE, STALE})
-        self.clock.advance(29.9)
-        self.assertEqual(self.successResultOf(self.fail_once()), Verdict(ADA, "stale"))
-        self.assertEqual((self.cache.stale, self.cache.failures), (2, 2))
-        self.learn(None)
-        self.assertEqual(self.ledger.current, {})
+        for _ in range(10):
+            self.assertEqual(self.ask(), Verdict(ADA, "stale"))
+        self.assertEqual(len(self.judge.answers), 2)
+        self.clock.advance(1)
+        for _ in range(10):
+            self.assertEqual(self.ask(), Verdict(ADA, "stale"))
+        self.assertEqual(len(self.judge.answers), 3)
+        self.assertEqual((self.cache.stale, self.cache.failures), (21, 1))
+        self.judge.answers[-1].callback(None)
         self.assertKept(None)
+
+    def test_while_iam_is_known_to_be_down_no_stale_verdict_waits(self) -> None:
+        """Not even the first request of a session."""
+        self.cache = self.a_cache(stale_if_error=30)
+        for number in range(20):
+            self.learn(ADA, b"%d" % number)
+        self.clock.advance(60)
+        self.go_down()
+        asked = len(self.judge.answers)
+        for number in range(20):
+            self.assertEqual(self.ask(b"%d" % number), Verdict(ADA, "stale"))
+        self.assertEqual(len(self.judge.answers), asked + 1)
+        self.assertEqual(set(self.ledger.current), {OUTAGE, STALE})
+        self.judge.answers[-1].callback(ADA)
+        self.assertEqual(self.ledger.current, {})
+        self.assertIsInstance(self.ask(b"19"), Deferred)
+
+    def test_a_probe_that_fails_is_followed_by_another_after_a_pause(self) -> None:
+        """Whose session it is about does not matter."""
+        self.cache = self.a_cache(stale_if_error=30)
+        self.learn(ADA, b"1")
+        self.learn(ADA, b"2")
+        self.clock.advance(60)
+        self.go_down()
+        asked = len(self.judge.answers)
+        self.ask(b"1")
+        self.judge.answers[-1].errback(IamSilent())
+        self.ask(b"2")
+        self.assertEqual(len(self.judge.answers), asked + 1)
+        self.clock.advance(1)
+        self.ask(b"2")
+        self.ask(b"1")
+        self.assertEqual(len(self.judge.answers), asked + 2)
+
+    def test_while_iam_is_known_to_be_down_few_new_credentials_wait_for_it(self) -> None:
+        """The others are told at once; the first response is heard, and all may ask again."""
+        self.go_down()
+        waiting = [self.asked(b"new-%d" % number) for number in range(10)]
+        for verdict in waiting[2:]:
+            self.failureResultOf(verdict, AuthUnavailable)
+        self.assertNoResult(waiting[0])
+        self.judge.answers[-1].callback(ADA)
+        self.assertEqual(self.successResultOf(waiting[1]).identity, ADA)
+        later = [self.asked(b"later-%d" % number) for number in range(10)]
+        for verdict in later:
+            self.assertNoResult(verdict)
+
+    def test_a_source_that_fails_quickly_keeps_nobody_out_when_it_is_back(self) -> None:
+        """Whoever asks is let ask, as nobody else waits."""
+        self.go_down()
+        self.failureResultOf(self.fail_once(b"new"), AuthUnavailable)
+        self.learn(ADA, b"new")
+
+    def go_down(self) -> None:
+        """Let IAM be silent until that is known."""
+        for number in range(3):
+            verdict = self.asked(b"silent-%d" % number)
+            self.judge.answers[-1].errback(IamSilent(reason="no answer within 2 s"))
+            self.failureResultOf(verdict, AuthUnavailable)
 
     def test_a_stale_verdict_ends_too(self) -> None:
         self.cache = self.a_cache(stale_if_error=30)
@@ -315,6 +391,62 @@ class ForgettingTests(VerdictCacheTestCase):
         self.assertNotKept(b"1")
         self.assertKept(BOB, b"3")
 
+    def test_the_owner_of_a_credential_loses_every_verdict(self) -> None:
+        """One session may have several forms of token; an API key of the same user goes along."""
+        self.learn(ADA, b"1")
+        self.learn(ADA, b"2")
+        self.learn(Identity("apikey", "ada", platform_id="p1"), b"nno_3", "apikey")
+        self.learn(BOB, b"4")
+        self.assertEqual(self.cache.forget_owner("session", b"1"), 3)
+        for token, kind in ((b"1", "session"), (b"2", "session"), (b"nno_3", "apikey")):
+            self.assertNotKept(token, kind)
+        self.assertKept(BOB, b"4")
+
+    def test_the_owner_may_be_known_though_the_credential_is_not_in_memory(self) -> None:
+        self.learn(ADA, b"1")
+        self.assertEqual(self.cache.forget_owner("session", b"unknown"), 0)
+        self.assertKept(ADA, b"1")
+        self.assertEqual(self.cache.forget_owner("session", b"unknown", "ada"), 1)
+        self.assertNotKept(b"1")
+
+    def test_a_credential_without_a_user_loses_its_own_verdict(self) -> None:
+        """A refusal too, which may be out of date."""
+        self.learn(Identity("apikey", platform_id="p1"), b"nno_1", "apikey")
+        self.learn(Identity("apikey", platform_id="p1"), b"nno_2", "apikey")
+        self.learn(None, b"refused")
+        self.assertEqual(self.cache.forget_owner("apikey", b"nno_1"), 1)
+        self.assertEqual(self.cache.forget_owner("session", b"refused"), 0)
+        self.assertNotKept(b"nno_1", "apikey")
+        self.assertKept(Identity("apikey", platform_id="p1"), b"nno_2", "apikey")
+        self.assertNotKept(b"refused")
+
+    def test_a_verdict_that_is_on_its_way_is_not_kept_when_its_user_is_forgotten(self) -> None:
+        """It was asked for before the sessions ended; who asks after that waits for a new one."""
+        self.learn(ADA, b"1")
+        before = self.asked(b"2")
+        self.cache.forget_owner("session", b"1")
+        after = self.asked(b"2")
+        self.judge.answers[1].callback(ADA)
+        self.assertEqual(self.successResultOf(before).identity, ADA)
+        self.assertNoResult(after)
+        self.judge.answers[2].callback(None)
+        self.assertIsNone(self.successResultOf(after).identity)
+        self.assertKept(None, b"2")
+
+    def test_what_is_known_of_users_is_as_small_as_what_is_known_of_tokens(self) -> None:
+        """However an entry leaves: evicted, replaced, dropped."""
+        self.cache = self.a_cache(max_entries=2)
+        for number in range(10):
+            self.learn(Identity("session", f"user-{number}"), b"%d" % number)
+        self.assertEqual(set(self.cache._of_user), {"user-8", "user-9"})
+        self.clock.advance(60)
+        self.learn(ADA, b"9")
+        self.assertEqual(set(self.cache._of_user), {"user-8", "ada"})
+        self.cache.forget("session", b"9")
+        self.assertEqual(set(self.cache._of_user), {"user-8"})
+        self.cache.forget_all()
+        self.assertEqual(self.cache._of_user, {})
+
     def test_all_verdicts_of_a_platform_can_be_purged(self) -> None:
         for token, identity in ((b"1", ADA), (b"2", BOB), (b"3", EVE)):
             self.learn(identity, token)
@@ -393,6 +525,143 @@ class BoundTests(VerdictCacheTestCase):
         self.learn(None, b"other")
         self.assertKept(None, b"other")
         self.assertEqual((self.cache.hits, self.cache.misses, self.cache.refusals, self.cache.calls), (2, 2, 1, 2))
+
+
+class GuessingTests(VerdictCacheTestCase):
+    """Random tokens of one address."""
+
+    def a_guess(self, token: bytes, ip: str = "192.0.2.66") -> Deferred[Verdict]:
+        exchange = an_exchange()
+        exchange.ip = ip
+        verdict = self.cache.session(token, exchange)
+        assert isinstance(verdict, Deferred), verdict
+        return verdict
+
+    def limited(self, limit: int = 0, stale_if_error: float = 0, **calls: Any) -> None:
+        self.cache = VerdictCache(
+            VerdictCacheSettings(stale_if_error=stale_if_error),
+            self.judge,
+            clock=self.clock,
+            ledger=self.ledger,
+            calls=CallQueue(clock=self.clock, **calls),
+            failures=FailureLimit(limit, 60, MemoryStore(100, self.clock.seconds)),
+        )
+
+    def test_they_hold_up_nobody_else(self) -> None:
+        """Sixteen of them are under way; the others wait, and another address's new token does not."""
+        self.limited()
+        guesses = [self.a_guess(b"guess-%d" % number) for number in range(800)]
+        self.assertEqual((len(self.judge.answers), self.cache.queue.waiting), (16, 784))
+        good = self.a_guess(b"good", "192.0.2.1")
+        self.judge.answers[-1].callback(ADA)
+        self.assertEqual(self.successResultOf(good).identity, ADA)
+        self.clock.advance(3)
+        for guess in guesses[16:]:
+            self.assertIn("no turn within 3 s", self.failureResultOf(guess, AuthUnavailable).value.reason)
+        self.assertEqual(self.ledger.current, {})
+
+    def test_the_addresses_of_an_ipv6_network_count_as_one(self) -> None:
+        self.limited(max_calls_per_address=1)
+        self.a_guess(b"1", "2001:db8::1")
+        self.a_guess(b"2", "2001:db8::2")
+        self.a_guess(b"3", "2001:db8:0:1::1")
+        self.assertEqual([token for _, token in self.judge.asked], [b"1", b"3"])
+
+    def test_who_leaves_gives_up_its_turn_if_nobody_else_waits_for_it(self) -> None:
+        """The call of a token that others wait for is made all the same."""
+        self.limited(max_calls_per_address=1)
+        self.a_guess(b"first")
+        alone, one, other = self.a_guess(b"alone"), self.a_guess(b"shared"), self.a_guess(b"shared")
+        for leaver in (alone, one):
+            leaver.cancel()
+            self.failureResultOf(leaver, CancelledError)
+        self.assertEqual(self.cache.queue.waiting, 1)
+        self.judge.answers[0].callback(None)
+        self.assertEqual([token for _, token in self.judge.asked], [b"first", b"shared"])
+        self.judge.answers[1].callback(ADA)
+        self.assertEqual(self.successResultOf(other).identity, ADA)
+        self.assertNoResult(self.a_guess(b"alone"))
+
+    def test_a_call_that_waits_does_not_begin_when_iam_has_gone_down_meanwhile(self) -> None:
+        """Else each would wait for IAM's time limit after it has waited for its turn."""
+        self.limited(max_calls_per_address=1)
+        guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
+        for number in range(3):
+            self.judge.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+        for guess in guesses:
+            self.failureResultOf(guess, AuthUnavailable)
+        self.assertEqual((len(self.judge.asked), self.cache.queue.under_way, self.cache.queue.waiting), (3, 0, 0))
+
+    def test_a_stale_verdict_serves_where_no_turn_comes(self) -> None:
+        """As in an outage: IAM cannot be asked."""
+        self.limited(max_calls_per_address=1, stale_if_error=30)
+        first = self.a_guess(b"known")
+        self.judge.answers[0].callback(ADA)
+        self.successResultOf(first)
+        self.clock.advance(70)
+        self.a_guess(b"guess")
+        again = self.a_guess(b"known")
+        self.clock.advance(3)
+        self.assertEqual(self.successResultOf(again), Verdict(ADA, "stale"))
+
+    def test_beyond_the_limit_of_failures_iam_is_not_asked(self) -> None:
+        """Whoever is known goes on, from that address too; so do the others from theirs."""
+        self.limited(3)
+        known = self.a_guess(b"known")
+        self.judge.answers[-1].callback(ADA)
+        self.successResultOf(known)
+        for number in range(3):
+            guess = self.a_guess(b"guess-%d" % number)
+            self.judge.answers[-1].callback(None)
+            self.assertIsNone(self.successResultOf(guess).identity)
+        error = self.failureResultOf(self.a_guess(b"guess-4"), RateLimited).value
+        self.assertEqual(error.headers, ((b"Retry-After", b"60"),))
+        self.assertEqual(self.cache.calls, 4)
+        exchange = an_exchange()
+        exchange.ip = "192.0.2.66"
+        self.assertEqual(self.cache.session(b"known", exchange), Verdict(ADA, "hit"))
+        self.assertNoResult(self.a_guess(b"other", "192.0.2.1"))
+        self.clock.advance(59.9)
+        self.failureResultOf(self.a_guess(b"guess-5"), RateLimited)
+        self.clock.advance(0.1)
+        self.assertNoResult(self.a_guess(b"guess-5"))
+
+    def test_a_credential_that_was_good_is_no_guess_when_its_life_is_over(self) -> None:
+        """IAM is asked about it again, from an address that may ask about no other."""
+        self.limited(1)
+        known = self.a_guess(b"known")
+        self.judge.answers[-1].callback(ADA)
+        self.successResultOf(known)
+        self.clock.advance(66)
+        guess = self.a_guess(b"guess")
+        self.judge.answers[-1].callback(None)
+        self.successResultOf(guess)
+        self.failureResultOf(self.a_guess(b"another"), RateLimited)
+        known = self.a_guess(b"known")
+        self.judge.answers[-1].callback(ADA)
+        self.assertEqual(self.successResultOf(known).identity, ADA)
+
+    def test_it_counts_for_guesses_that_wait_for_their_turn_too(self) -> None:
+        """They came before the limit was reached, and are not asked about after it."""
+        self.limited(3, max_calls_per_address=1)
+        guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
+        for number in range(3):
+            self.judge.answers[number].callback(None)
+        for guess in guesses[3:]:
+            self.failureResultOf(guess, RateLimited)
+        self.assertEqual(len(self.judge.asked), 3)
+
+    def test_a_refusal_that_is_remembered_is_no_further_guess(self) -> None:
+        """A page that goes on with an expired token does not lock its office out."""
+        self.limited(2)
+        guess = self.a_guess(b"expired")
+        self.judge.answers[-1].callback(None)
+        self.successResultOf(guess)
+        exchange = an_exchange()
+        exchange.ip = "192.0.2.66"
+        for _ in range(10):
+            self.assertEqual(self.cache.session(b"expired", exchange), Verdict(None, "hit"))
+        self.assertNoResult(self.a_guess(b"new"))
 
 
 an_exchange_once = an_exchange()

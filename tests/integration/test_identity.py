@@ -129,9 +129,10 @@ class OutagesAndLies(TestCase):
         self.assertIn(b"This platform has been suspended.", answer)
         self.assertIn(b"GET /p1 HTTP/1.1\r\n", self.platform.registry.received)
         self.assertIn(AS_SERVICE.encode(), self.platform.registry.received)
-        self.platform.iam.answer = says(ok(orjson.dumps({"userId": "u2", "platformId": "p2"})))
         self.platform.registry.answer = lambda visit: visit.hang_up()
-        self.assertEqual(status(await self.platform.ask(_PATH, "Authorization: Bearer other")), 200)
+        for number in range(3):
+            self.platform.iam.answer = says(ok(orjson.dumps({"userId": f"v{number}", "platformId": f"q{number}"})))
+            self.assertEqual(status(await self.platform.ask(_PATH, f"Authorization: Bearer other-{number}")), 200)
         await until(lambda: "platform-status-unknown" in self.platform.gateway.stderr, "a word in the log")
 
     async def test_the_platforms_status_is_learnt_once_for_many(self) -> None:

@@ -38,6 +38,19 @@ class WindowTests(SynchronousTestCase):
         self.clock.advance(1000.25)
         self.store = MemoryStore(1000, self.clock.seconds)
 
+    def test_a_look_tells_what_the_next_request_would_be_told_and_counts_nothing(self) -> None:
+        """Whatever the length of its key."""
+        for key in ("a", "a" * 1000):
+            self.assertEqual(self.store.peek(key, 2), Decision(True, 2, 2, 0))
+            self.store.hit(key, 2, 60)
+            self.clock.advance(20)
+            for _ in range(5):
+                self.assertEqual(self.store.peek(key, 2), Decision(True, 2, 1, 40))
+            self.store.hit(key, 2, 60)
+            self.assertEqual(self.store.peek(key, 2), Decision(False, 2, 0, 40))
+            self.clock.advance(40)
+            self.assertEqual(self.store.peek(key, 2), Decision(True, 2, 2, 0))
+
     def test_a_window_opens_with_the_first_request_of_its_key(self) -> None:
         self.assertEqual(self.store.hit("a", 3, 60), Decision(True, 3, 2, 60))
         self.clock.advance(20)

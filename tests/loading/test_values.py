@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.loading import values
 from nnogw.loading.values import Rule
+from nnogw.settings import DEFAULT_FORGET_ON
 
 
 class ValueTests(SynchronousTestCase):
@@ -140,3 +141,22 @@ class ValueTests(SynchronousTestCase):
         )
         self.bad(values.public_pattern, ["GET /api/v1?x=1", "GET /api/../x", "GET /api/a b", "GET /api/v1 ", 1])
         self.assertEqual(values.public_pattern("GET /api/%61"), 'the path in its canonical form: "/api/a"')
+
+    def test_a_forget_pattern_may_have_an_asterisk_for_segments_within_it(self) -> None:
+        """One, and as a whole segment; else it is as a public one."""
+        self.good(
+            values.forget_pattern,
+            [
+                *DEFAULT_FORGET_ON,
+                "POST /api/*/a/b",
+                "POST /api/v1/*/sign-out",
+                "POST /api/v1/iam/lock",
+                "DELETE /api/v1/s/*",
+                "GET /api/v1/s*",
+            ],
+        )
+        self.bad(
+            values.forget_pattern,
+            ["", "POST", "post /api/*/a", "POST /*/a", "POST /api/*a", "POST /api/a*/b", "POST /api/*/a/*", "POST /api/*/a?x", "GET /x", 1],
+        )
+        self.assertEqual(values.forget_pattern("POST /api/*/%61"), 'the path in its canonical form: "/a"')

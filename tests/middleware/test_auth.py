@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import AuthUnavailable, Unauthorized
+from nnogw.errors import AuthUnavailable, RateLimited, Unauthorized
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.interfaces import Verdict
 from nnogw.middleware.auth import Auth
-from nnogw.settings import AuthSettings
+from nnogw.settings import AuthSettings, VerdictCacheSettings
 from tests.doubles import Further, exchange
 
 _ADA = Identity("session", "ada")
@@ -25,6 +25,7 @@ class Identities:
         self.asked: list[tuple[str, bytes]] = []
         self.remembered: dict[bytes, Verdict] = {}
         self.forgotten: list[tuple[str, bytes]] = []
+        self.owners: list[tuple[str, bytes, str | None]] = []
 
     def remembered_session(self, token: bytes) -> Verdict | None:
         """Return what a test has put there."""
@@ -43,6 +44,11 @@ class Identities:
     def forget(self, kind: str, credential: bytes) -> None:
         """Take note."""
         self.forgotten.append((kind, credential))
+
+    def forget_owner(self, kind: str, credential: bytes, user_id: str | None = None) -> int:
+        """Take note."""
+        self.owners.append((kind, credential, user_id))
+        return 1
 
 
 def bearing(token: bytes, method: bytes = b"GET", path: bytes = b"/api/v1/billing/x") -> Exchange:
@@ -177,23 +183,48 @@ class AuthTests(SynchronousTestCase):
             self.auth()(bearing(b"t"), Further(Response(status)))
             self.assertEqual(self.identities.forgotten, forgotten)
 
-    def test_a_sign_out_that_succeeds_drops_the_verdict(self) -> None:
-        """By POST to any …/sign-out, or by the deletion of a session."""
+    def test_what_ends_a_session_at_iam_drops_every_verdict_of_its_user(self) -> None:
+        """By Better Auth's own paths wherever they are mounted, and by the deletion of a session."""
         for method, path, status, drops in (
+            (b"POST", b"/api/v1/iam/sign-out", 200, True),
             (b"POST", b"/api/v1/iam/api/auth/sign-out", 200, True),
-            (b"POST", b"/api/v1/iam/api/auth/sign-out", 500, False),
-            (b"GET", b"/api/v1/iam/api/auth/sign-out", 200, False),
+            (b"POST", b"/api/v1/iam/api/auth/revoke-session", 200, True),
+            (b"POST", b"/api/v1/iam/api/auth/revoke-sessions", 200, True),
+            (b"POST", b"/api/v1/iam/api/auth/revoke-other-sessions", 204, True),
+            (b"POST", b"/api/v1/iam/api/auth/change-password", 200, True),
             (b"DELETE", b"/api/v1/iam/api/sessions/s1", 204, True),
+            (b"POST", b"/api/v1/iam/api/auth/sign-out", 500, False),
+            (b"POST", b"/api/v1/iam/api/auth/sign-out", 302, False),
+            (b"GET", b"/api/v1/iam/api/auth/sign-out", 200, False),
+            (b"POST", b"/api/v1/iam/api/auth/sign-outs", 200, False),
+            (b"POST", b"/api/v1/iam/api/auth/no-sign-out", 200, False),
             (b"DELETE", b"/api/v1/iam/api/users/s1", 204, False),
         ):
-            self.identities.forgotten.clear()
+            self.identities.owners.clear()
             self.auth()(bearing(b"t", method, path), Further(Response(status)))
-            self.assertEqual(bool(self.identities.forgotten), drops, (method, path, status))
+            self.assertEqual(self.identities.owners, [("session", b"t", "ada")] if drops else [], (method, path, status))
+        self.assertEqual(self.identities.forgotten, [])
 
-    def test_a_public_sign_out_drops_the_verdict_too(self) -> None:
-        """Where it comes with a credential."""
+    def test_what_ends_a_session_is_a_setting(self) -> None:
+        """In place of the defaults."""
+        settings = AuthSettings(api_key=("key-1",), cache=VerdictCacheSettings(forget_on=("PUT /api/v1/iam/lock",)))
+        auth = Auth(settings, identities=self.identities, clock=self.clock)
+        auth(bearing(b"t", b"PUT", b"/api/v1/iam/lock"), Further(_OK))
+        auth(bearing(b"t", b"POST", b"/api/v1/iam/sign-out"), Further(_OK))
+        self.assertEqual(self.identities.owners, [("session", b"t", "ada")])
+
+    def test_it_is_so_where_the_path_is_public_too(self) -> None:
+        """If it comes with a credential, whose owner nobody has asked for."""
         auth = self.auth("POST /api/v1/iam/sign-out")
         auth(bearing(b"t", b"POST", b"/api/v1/iam/sign-out"), Further(_OK))
-        self.assertEqual(self.identities.forgotten, [("session", b"t")])
+        self.assertEqual(self.identities.owners, [("session", b"t", None)])
         self.successResultOf(auth(exchange(b"POST", b"/api/v1/iam/sign-out"), Further(_OK)))
-        self.assertEqual(len(self.identities.forgotten), 1)
+        self.assertEqual(len(self.identities.owners), 1)
+        self.assertEqual(self.identities.asked, [])
+
+    def test_who_guesses_too_much_is_refused_as_what_it_is(self) -> None:
+        """The identity source says so, and nothing goes further."""
+        self.identities.verdict = fail(RateLimited(7, reason="guessing"))
+        further = Further(_OK)
+        error = self.failureResultOf(self.auth()(bearing(b"t"), further), RateLimited).value
+        self.assertEqual((error.headers, further.calls), (((b"Retry-After", b"7"),), 0))

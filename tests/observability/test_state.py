@@ -105,12 +105,23 @@ class StateTests(SynchronousTestCase):
                 "evictions": 1,
                 "iamCalls": 3,
                 "iamFailures": 0,
+                "iamCallsUnderWay": 0,
+                "iamCallsWaiting": 0,
+                "iamCallsTurnedAway": 0,
             },
         )
         self.assertEqual([self.value("nnogw_verdict_lookups_total", result=result) for result in ("hit", "miss", "stale")], [1, 3, 0])
         self.assertEqual([self.value("nnogw_verdict_entries", table=table) for table in ("valid", "refused")], [1, 1])
         names = ("nnogw_verdict_evictions_total", "nnogw_iam_calls_total", "nnogw_iam_failures_total", "nnogw_iam_refusals_total")
         self.assertEqual([self.value(name) for name in names], [1, 3, 0, 1])
+
+    def test_it_tells_how_many_calls_to_iam_there_are(self) -> None:
+        """Those under way, those that wait, and those that got no turn."""
+        self.verdicts.queue.under_way, self.verdicts.queue.waiting, self.verdicts.queue.turned_away = 2, 3, 5
+        self.assertEqual([self.value("nnogw_iam_calls_in_progress", state=state) for state in ("under_way", "waiting")], [2, 3])
+        self.assertEqual(self.value("nnogw_iam_calls_turned_away_total"), 5)
+        told = self.told()["verdicts"]
+        self.assertEqual((told["iamCallsUnderWay"], told["iamCallsWaiting"], told["iamCallsTurnedAway"]), (2, 3, 5))
 
     def test_it_counts_rate_limit_windows(self) -> None:
         """And those that had to make room."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import UpstreamFailed
+from nnogw.errors import RequestTimeout, UpstreamFailed, UpstreamTimeout
+from nnogw.interfaces import BodyConsumer
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.outlet import Turn
 from tests.doubles import ScriptedBody
+from tests.identity.doubles import ReadableLedger
 from tests.upstream.doubles import Names
 from tests.wire.upstream_connection import Upstreams
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
 def service(**settings: Any) -> Upstream | None:
@@ -137,3 +142,102 @@ class DeadConnections(SynchronousTestCase):
         self.upstreams.line.lose()
         self.failureResultOf(answer, UpstreamFailed)
         self.assertEqual(len(self.upstreams.endpoint.lines), 1)
+
+    def test_what_says_that_it_is_repeatable_is_repeated_with_its_body(self) -> None:
+        """A POST of the gateway's own."""
+        body = RepeatableBody(b"key")
+        answer = self.service.send(UpstreamRequest(b"POST", b"/", b"iam", [], body, repeatable=True))
+        self.assertTrue(self.upstreams.line.received.endswith(b"\r\n\r\nkey"))
+        self.upstreams.line.lose()
+        self.assertTrue(self.upstreams.line.received.endswith(b"\r\n\r\nkey"))
+        self.assertEqual(len(self.upstreams.endpoint.lines), 2)
+        self.upstreams.line.answer(OK)
+        self.assertEqual(self.successResultOf(answer).status, 200)
+
+
+class RepeatableBody(ScriptedBody):
+    """A body that is there at once, as often as it is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(len(data))
+        self._data = data
+
+    def stream(self, consumer: BodyConsumer) -> None:
+        """Send it."""
+        consumer.body_data(self._data)
+        consumer.body_ended()
+
+
+class Failing(SynchronousTestCase):
+    """A service that fails for a while is a degraded state."""
+
+    def setUp(self) -> None:
+        self.ledger = ReadableLedger()
+        self.upstreams = Upstreams(connect_timeout=3, response_timeout=30)
+        self.service = Upstream("billing", "a", b"billing", b"", self.upstreams.pool, ServiceSettings(), self.ledger)
+
+    def send(self, body: ScriptedBody | None = None) -> Deferred[Any]:
+        return self.service.send(UpstreamRequest(b"PUT", b"/", b"billing", [], body))
+
+    def refused(self) -> None:
+        """Send a request to where nobody listens."""
+        self.upstreams.endpoint.outcome = fail(Refused())
+        self.failureResultOf(self.send(), UpstreamFailed)
+        self.upstreams.endpoint.outcome = None
+
+    def broken(self) -> None:
+        """Send a request whose connection breaks."""
+        answer = self.send()
+        self.upstreams.line.answer(b"HTTP/1.1 2")
+        self.upstreams.line.lose()
+        self.failureResultOf(answer, UpstreamFailed)
+
+    def silent(self) -> None:
+        """Send a request that gets no response."""
+        answer = self.send()
+        self.upstreams.clock.advance(30)
+        self.failureResultOf(answer, UpstreamTimeout)
+
+    def answered(self, response: bytes = LAST) -> None:
+        """Send a request that gets a response."""
+        answer = self.send()
+        self.upstreams.line.answer(response)
+        self.successResultOf(answer)
+
+    def test_one_that_refuses_breaks_or_is_silent_for_a_while_is_in_the_ledger_until_it_responds(self) -> None:
+        for failing in (self.refused, self.broken, self.silent):
+            self.upstreams.clock.advance(3600)
+            failing()
+            self.assertEqual(self.ledger.current, {})
+            failing()
+            failing()
+            self.assertEqual(set(self.ledger.current), {("service-failing", "billing")})
+            self.answered()
+            self.assertEqual(self.ledger.current, {})
+
+    def test_single_failures_among_responses_are_not(self) -> None:
+        for _ in range(20):
+            self.refused()
+            self.broken()
+            self.answered()
+        self.assertEqual(self.ledger.current, {})
+
+    def test_an_error_that_the_service_responds_with_is_a_response(self) -> None:
+        """It passes through."""
+        for _ in range(20):
+            self.answered(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        self.assertEqual(self.ledger.current, {})
+
+    def test_a_client_that_leaves_is_no_failure_of_the_service(self) -> None:
+        """Nor one whose body breaks off."""
+        for _ in range(20):
+            answer = self.send()
+            answer.cancel()
+            self.failureResultOf(answer)
+            body = ScriptedBody(10)
+            answer = self.send(body)
+            assert body.consumer is not None
+            body.consumer.body_failed(RequestTimeout(reason="the body stopped coming"))
+            self.failureResultOf(answer, RequestTimeout)
+            self.upstreams.clock.advance(1)
+        self.assertEqual(self.ledger.current, {})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import treq
 from treq.client import HTTPClient
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import FileBodyProducer
 from twisted.web.iweb import IAgent, IResponse
@@ -53,6 +56,34 @@ class Agents(SynchronousTestCase):
         self.assertEqual(head.count(b"Content-Length: "), 1)
         self.assertIn(b"Content-Length: %d" % len(b'{"key":"nno_1"}'), head)
         self.assertTrue(b'{"key":"nno_1"}'.startswith(body))
+
+    def test_a_body_that_can_be_produced_again_makes_its_request_repeatable(self) -> None:
+        """Its kept connection was closed: it is sent once more. Other bodies are not."""
+
+        class Producer:
+            length = 2
+
+            def startProducing(self, consumer: Any) -> Deferred[None]:
+                consumer.write(b"{}")
+                return succeed(None)
+
+        class Repeatable(Producer):
+            repeatable = True
+
+        for producer, lines in ((Repeatable(), 2), (Producer(), 1)):
+            upstreams = Upstreams()
+            agent = UpstreamAgent(Upstream("iam", "a", b"iam", b"", upstreams.pool, ServiceSettings()))
+            agent.request(b"GET", b"http://iam/")
+            upstreams.line.answer(OK)
+            asked = agent.request(b"POST", b"http://iam/validate", None, producer)
+            upstreams.line.lose()
+            self.assertEqual(len(upstreams.endpoint.lines), lines)
+            if lines == 2:
+                upstreams.line.answer(OK)
+                self.assertTrue(upstreams.line.received.endswith(b"\r\nContent-Length: 2\r\n\r\n{}"))
+                self.assertEqual(self.successResultOf(asked).code, 200)
+            else:
+                self.failureResultOf(asked, UpstreamFailed)
 
     def test_what_it_hands_out_is_an_iresponse(self) -> None:
         """Whose body can be delivered to a protocol; a broken one fails as treq expects."""
