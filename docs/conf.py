@@ -17,6 +17,7 @@ version = release = re.search(r'__version__ = "([^"]+)"', (PROJECT / "nnogw" / "
 extensions = ["myst_parser"]  # for the changelog, which towncrier writes in Markdown
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_theme_options = {"top_of_page_buttons": []}
 html_title = f"nnogw {release}"
 html_static_path = ["_static"]
 html_css_files = ["nnogw.css"]
