@@ -43,7 +43,7 @@ def _write_changelog(app: Sphinx, page: str, source: list[str]) -> None:
         text=True,
         check=True,
     ).stdout
-    announced = draft.partition("\n# ")[2].partition("\n")[2]  # without the title, which has a version and a date
+    _, announced = re.split(r"^# .+\n", draft, maxsplit=1, flags=re.MULTILINE)  # the title has a version and a date
     released = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8").partition(_RELEASES)[2]
     for title, text in (("Not yet released", announced), ("", released)):
         if text.strip():
