@@ -32,7 +32,7 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-resolved", _warn_of_empty_boxes)
 
 
-def _write_changelog(app: Sphinx, page: str, source: list[str]) -> None:
+def _write_changelog(_: Sphinx, page: str, source: list[str]) -> None:
     """Append the changes to the changelog's page: first those that the news fragments announce, then those of each release."""
     if page != "changelog":
         return
@@ -50,7 +50,7 @@ def _write_changelog(app: Sphinx, page: str, source: list[str]) -> None:
             source[0] += f"\n## {title}\n" * bool(title) + re.sub("^#", "##", text, flags=re.MULTILINE)
 
 
-def _warn_of_empty_boxes(app: Sphinx, document: nodes.document, page: str) -> None:
+def _warn_of_empty_boxes(_: Sphinx, document: nodes.document, __: str) -> None:
     """Warn of table cells and code blocks without a text, which readers take for a mistake; with ``-W``, the build fails."""
     for kind in (nodes.entry, nodes.literal_block):
         for box in document.findall(kind):
