@@ -77,7 +77,7 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
         _agent("registry", upstreams), settings.lifecycle, clock=reactor, ledger=ledger, service_keys=settings.auth.api_key
     )
     limits = MemoryStore(settings.rate_limit.max_keys, reactor.seconds)
-    metrics = RequestMetrics()
+    metrics = RequestMetrics(upstreams)
     pipeline = chain(
         middlewares(
             settings,

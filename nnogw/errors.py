@@ -7,9 +7,13 @@ Whatever else is raised inside the gateway is a bug and becomes a plain 500 (see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import orjson
+
+#: What can go wrong between the gateway and a service: no connection, a broken one, TLS, a time limit, a response that is not HTTP.
+UpstreamFailureKind = Literal["connect", "reset", "tls", "timeout", "malformed"]
+UPSTREAM_FAILURE_KINDS: tuple[str, ...] = get_args(UpstreamFailureKind)
 
 
 class GatewayError(Exception):
@@ -66,6 +70,10 @@ class BadRequest(GatewayError):
     status = 400
     code = "BAD_REQUEST"
     default_message = "The request is malformed."
+
+
+class RefusedTarget(BadRequest):
+    """The request is well-formed, but the gateway refuses its path or target. The connection can be used for the next request."""
 
 
 class Unauthorized(GatewayError):
@@ -155,12 +163,16 @@ class NotImplementedHere(GatewayError):
 
 
 class UpstreamFailed(GatewayError):
-    """The upstream refused or broke the connection, or its answer is malformed."""
+    """The upstream refused or broke the connection, or its answer is malformed; `kind` says which, for the metrics."""
 
     status = 502
     code = "UPSTREAM_ERROR"
     default_message = "The service failed to answer."
     default_end = "upstream"
+
+    def __init__(self, message: str = "", *, reason: str = "", kind: UpstreamFailureKind = "reset") -> None:
+        super().__init__(message, reason=reason)
+        self.kind = kind
 
 
 class ServiceUnavailable(GatewayError):
@@ -195,6 +207,7 @@ class AuthUnavailable(ServiceUnavailable):
 class UpstreamTimeout(GatewayError):
     """The upstream did not connect or answer in time; ``end`` says which limit ran out."""
 
+    kind: ClassVar[UpstreamFailureKind] = "timeout"
     status = 504
     code = "UPSTREAM_TIMEOUT"
     default_message = "The service did not answer in time."

@@ -12,8 +12,11 @@ from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields, field
 
 if TYPE_CHECKING:
-    from nnogw.interfaces import Body
+    from nnogw.interfaces import AnswerBody, Body
     from nnogw.routes import Route
+
+#: Who is to blame for a response that broke off; others who can end one are the client and its connection.
+_BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
 
 
 @frozen
@@ -31,11 +34,11 @@ class Identity:
 
 @define(eq=False)
 class Response:
-    """An answer: the gateway's own, or an upstream's as it came."""
+    """A response: the gateway's own, or an upstream's as it came."""
 
     status: int
-    fields: list[Field] = attrs.field(factory=list)  # end-to-end header fields, in order
-    body: bytes | Body = b""
+    fields: list[Field] = attrs.field(factory=list, repr=False)  # end-to-end header fields, in order; they may hold cookies
+    body: bytes | Body = attrs.field(default=b"", repr=False)
     reason: bytes | None = None  # the reason phrase as the upstream spelled it; None: the status's standard one
 
     @classmethod
@@ -44,20 +47,21 @@ class Response:
         return cls(status, [field(b"Content-Type", content_type)], body)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Exchange:
     """One request's facts, in the order in which they become known."""
 
     # -- what came in ------------------------------------------------------------------------------------------------
     method: bytes
     target: bytes  # the request target as received
-    fields: HeaderFields  # the request's header section
+    fields: HeaderFields  # the request's header section, as it came
     peer: str  # address at the other end of the connection; "unix" on a unix socket
     secure: bool = False  # the connection to us is TLS
     body: Body | None = None  # None: the request has no body
     refusal: GatewayError | None = None  # what the parser or the path rules found wrong; raised inside the pipeline
     started: float = 0.0  # monotonic seconds at which the head was in
     started_at: float = 0.0  # the same, in Unix seconds
+    hinted: Callable[[HeaderFields], None] | None = None  # passes the fields of an upstream's 103 on to the client
 
     # -- what the root found out -------------------------------------------------------------------------------------
     ip: str = ""  # the client's address, after the walk over trusted proxies
@@ -74,6 +78,9 @@ class Exchange:
     auth_time: float | None = None  # seconds spent on authentication
     upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
     upstream: str = ""  # the address that the request was sent to
+    upstream_fields: list[Field] = attrs.field(factory=list)  # more fields for the upstream; they replace the client's of the same name
+    upstream_body: AnswerBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
+    upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
     answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
     answer_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
 
@@ -87,9 +94,22 @@ class Exchange:
     abandoned: bool = False  # the client has left: set before anything is cancelled
     on_end: list[Callable[[Exchange], None]] = attrs.field(factory=list)  # called once, when the request has ended
 
+    def __repr__(self) -> str:
+        """Name the request without its query and its credentials: this may stand in a log."""
+        return f"<Exchange {self.request_id or '-'}: {self.method.decode('latin-1')} {self.path.decode('latin-1') or 'a refused target'}>"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the gateway or a service failed: a 5xx, or a response that the service broke off. Known when the request has ended."""
+        return self.status >= 500 or (self.abandoned and self.end in _BROKEN_BY_UPSTREAM)
+
     def set_field(self, name: bytes, value: bytes) -> None:
         """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""
         self.answer_fields[name.lower()] = (name.lower(), name, value)
+
+    def add_upstream_field(self, name: bytes, value: bytes) -> None:
+        """Add a header field to the request that goes to the upstream; what the client sent under that name stays behind."""
+        self.upstream_fields.append((name.lower(), name, value))
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Add a header field to the answer, after the upstream's own fields of that name."""

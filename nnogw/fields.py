@@ -7,7 +7,8 @@ A field is a tuple ``(key, name, value)``: ``key`` is the name in lower case, ``
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 Field = tuple[bytes, bytes, bytes]
@@ -26,6 +27,8 @@ def field(name: bytes, value: bytes) -> Field:
 class HeaderFields:
     """The header section of one message.
 
+    It does not change, because a connection keeps it for the requests to come. `Exchange.add_upstream_field` adds to what goes upstream.
+
     Attributes:
         raw: every field, in order.
         first: key → value of the first field of that name.
@@ -35,9 +38,10 @@ class HeaderFields:
     __slots__ = ("_worked_out", "first", "raw", "repeated")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self.raw = raw = [(name.lower(), name, value) for name, value in pairs]
-        self.first = first = {key: value for key, _, value in reversed(raw)}
-        self.repeated: frozenset[bytes] = _NONE if len(first) == len(raw) else _repeated(raw)
+        self.raw: tuple[Field, ...] = tuple([(name.lower(), name, value) for name, value in pairs])
+        first = {key: value for key, _, value in reversed(self.raw)}
+        self.first: Mapping[bytes, bytes] = MappingProxyType(first)
+        self.repeated: frozenset[bytes] = _NONE if len(first) == len(self.raw) else _repeated(self.raw)
         self._worked_out: dict[object, Any] = {}
 
     def once(self, work: Callable[Concatenate[HeaderFields, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -70,5 +74,5 @@ class HeaderFields:
         return b", ".join(self.all(key)) if key in self.repeated else self.first[key]
 
 
-def _repeated(raw: list[Field]) -> frozenset[bytes]:
+def _repeated(raw: Sequence[Field]) -> frozenset[bytes]:
     return frozenset(key for key, times in Counter(key for key, _, _ in raw).items() if times > 1)

@@ -87,6 +87,10 @@ class Body(Producer, Protocol):
 class AnswerBody(Body, Protocol):
     """The body of an upstream's answer."""
 
+    @property
+    def flows(self) -> bool:
+        """Whether somebody takes the body."""
+
     def whole(self) -> bytes | None:
         """Return the body, if all of it came along with the head; None if it has to be streamed."""
 
@@ -108,7 +112,15 @@ class ServiceClient(Protocol):
     preserve_host: bool
     forward_credentials: bool
 
-    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Any]:
+    def forward(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: list[Field],
+        body: Body | None,
+        host: bytes | None,
+        hinted: Callable[[HeaderFields], None] | None = None,
+    ) -> Deferred[Any]:
         """Send a request byte for byte and return the answer as soon as its head is in; cancelling gives it up.
 
         Args:
@@ -117,6 +129,7 @@ class ServiceClient(Protocol):
             fields: end-to-end header fields, in order.
             body: the body, if there is one; it starts to flow once there is a connection.
             host: the ``Host``, if it is not to be the service's own.
+            hinted: called with the fields of each 103 (RFC 8297) that comes before the response.
 
         Returns:
             A Deferred of an `Answer`; Deferreds of its kinds are not Deferreds of it, for mypy.

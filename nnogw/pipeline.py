@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from nnogw.exchange import Exchange, Response
 from nnogw.ids import IdSource
-from nnogw.interfaces import Clock, IdentitySource, LogSink, Middleware, PlatformStatusSource, RateLimitStore, ServiceClient
+from nnogw.interfaces import Clock, IdentitySource, LogSink, Middleware, PlatformStatusSource, Proceed, RateLimitStore, ServiceClient
 from nnogw.middleware.auth import Auth
 from nnogw.middleware.cors import Cors
 from nnogw.middleware.error_handler import ErrorHandler
@@ -49,7 +49,7 @@ def middlewares(
         SecurityHeaders(settings.security_headers),
         ErrorHandler(),
         RequestId(ids),
-        RequestLogger(log, format_line),
+        RequestLogger(log, format_line, skip=settings.server.access_log_skip),
         Timing(clock.seconds),
         RateLimiter(settings.rate_limit, store=limits),
         Cors(settings.cors),
@@ -63,11 +63,39 @@ def middlewares(
 
 
 def chain(steps: Iterable[Middleware]) -> Pipeline:
-    """Join `steps` to one: each runs around all those behind it."""
+    """Join `steps` to one: each runs around all those behind it.
+
+    The gateway's own steps run as they are. Anybody else's gets a ``proceed`` that works once: a second call would send the request to its
+    service again.
+    """
     run: Pipeline = _past_the_end
     for step in reversed(list(steps)):
-        run = _link(step, run)
+        run = _link(step if _is_ours(step) else _Guarded(step), run)
     return run
+
+
+def _is_ours(step: Middleware) -> bool:
+    module: str = getattr(step, "__module__", "")
+    return module.startswith("nnogw.middleware.")
+
+
+class _Guarded:
+    """Runs a step whose author may have called ``proceed()`` twice."""
+
+    def __init__(self, step: Middleware) -> None:
+        self._step = step
+
+    def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response] | Response | Awaitable[Response]:
+        proceeded = False
+
+        def once() -> Deferred[Response]:
+            nonlocal proceeded
+            if proceeded:
+                return fail(RuntimeError(f"{self._step!r} called proceed() twice"))
+            proceeded = True
+            return proceed()
+
+        return self._step(exchange, once)
 
 
 def _link(step: Middleware, inner: Pipeline) -> Pipeline:

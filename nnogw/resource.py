@@ -13,9 +13,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
-from nnogw.fields import Field
+from nnogw.fields import Field, HeaderFields
 from nnogw.routes import RouteTable
-from nnogw.wire.headers import TrustedProxies, client_address
+from nnogw.wire.headers import TrustedProxies, client_address, end_to_end_response
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
 
@@ -58,6 +58,7 @@ class GatewayResource(Resource):
         """Start the pipeline for `request`, whose headers are in; the answer follows."""
         exchange = self._exchange(request)
         rendering = _Rendering(self, request, exchange)
+        exchange.hinted = rendering.hint
         request.on_end = rendering.ended
         rendering.answer = answer = self.pipeline(exchange)
         answer.addCallbacks(rendering.write, rendering.failed)
@@ -110,6 +111,7 @@ class _Rendering:
         if exchange.abandoned:
             if not isinstance(body, bytes):
                 body.stopProducing()
+            self._stop_unused_body()
             return
         exchange.status = response.status
         fields = _merged(response, exchange)
@@ -122,6 +124,17 @@ class _Rendering:
         else:
             body.stopProducing()
             request.finish()
+        self._stop_unused_body()
+
+    def hint(self, fields: HeaderFields) -> None:
+        """Pass on what an upstream says in a 103, before its response (RFC 8297)."""
+        self._request.hint(end_to_end_response(fields))
+
+    def _stop_unused_body(self) -> None:
+        """Stop the body of an upstream's response that a middleware has put another response in the place of."""
+        body = self._exchange.upstream_body
+        if body is not None and not body.flows:
+            body.stopProducing()
 
     def failed(self, failure: Failure) -> None:
         """Answer what the error handler could not: a bug in the outermost middlewares, or the echo of a client that has left."""
@@ -146,10 +159,11 @@ class _Rendering:
         exchange.bytes_out = self._request.bytes_out
         if self._request.body is not None:
             exchange.bytes_in = self._request.body.received
-        for call in exchange.on_end:
-            call(exchange)
-        for observer in self._resource.observers:
-            observer(exchange)
+        for call in (*exchange.on_end, *self._resource.observers):
+            try:
+                call(exchange)
+            except Exception:  # noqa: PERF203  the others are called all the same, and the connection goes on
+                log.failure("a callback at the end of request {request_id} failed", request_id=exchange.request_id)
         if by:
             self._abandon()
 
@@ -162,8 +176,10 @@ class _Rendering:
         if streaming is not None and not isinstance(streaming.body, bytes):
             streaming.body.stopProducing()
 
-    def _broke(self, reason: str) -> None:
-        self._exchange.reason = reason
+    def _broke(self, error: Exception) -> None:
+        exchange = self._exchange
+        exchange.reason = error.reason if isinstance(error, GatewayError) else str(error)
+        exchange.upstream_failure = getattr(error, "kind", "")
         self._streaming = None
 
 

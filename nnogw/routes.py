@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
 
-from nnogw.errors import BadRequest
+from nnogw.errors import RefusedTarget
 from nnogw.settings import RouteSettings
 
 #: A path without any of these is canonical as it is: escapes, backslashes, fragments, bytes outside the grammar, dots at a segment's begin.
@@ -79,7 +79,7 @@ class RouteTable:
             host: the value of ``Host``.
 
         Raises:
-            BadRequest: the path is one that servers read in different ways, or an absolute target contradicts `host`.
+            RefusedTarget: the path is one that servers read in different ways, or an absolute target contradicts `host`.
         """
         if not target.startswith(b"/"):
             if target == b"*":
@@ -104,7 +104,7 @@ def canonical(raw: bytes) -> bytes:
     ``%2F`` stays what it is, so that segments do not move; ``//``, ``;`` and a trailing slash stay too.
 
     Raises:
-        BadRequest: it contains what servers read in different ways: control bytes, backslashes, malformed escapes, a fragment, and dot
+        RefusedTarget: it contains what servers read in different ways: control bytes, backslashes, malformed escapes, a fragment, and dot
             segments, plain or escaped once or twice.
     """
     if _MALFORMED_ESCAPE.search(raw):
@@ -146,10 +146,10 @@ def _origin_form(target: bytes, host: bytes | None) -> bytes:
     scheme, authority = (part.lower() for part in absolute.groups())
     port = _DEFAULT_PORTS[scheme]
     if host is not None and authority.removesuffix(port) != host.lower().removesuffix(port):
-        raise BadRequest("The authority of the request target is not that of the Host header.", reason="target and Host differ")
+        raise RefusedTarget("The authority of the request target is not that of the Host header.", reason="target and Host differ")
     rest = target[absolute.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
-def _refused(reason: str) -> BadRequest:
-    return BadRequest("The path of the request is not acceptable.", reason=reason)
+def _refused(reason: str) -> RefusedTarget:
+    return RefusedTarget("The path of the request is not acceptable.", reason=reason)

@@ -29,6 +29,7 @@ class ServerSettings:
     listen: tuple[str, ...] = ("tcp:8787:interface=127.0.0.1",)  # Twisted server endpoint strings
     admin: str = "tcp:9787:interface=127.0.0.1"  # metrics, status and purge; "" for none
     access_log: str = "-"  # "-" is standard output, else a file
+    access_log_skip: tuple[str, ...] = ()  # "METHOD /path" patterns that the request log leaves out; "*" ends a path
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks; "unix" for peers on a unix socket
     lame_duck: float = 0  # seconds that /health says "draining" before the listeners close
     drain_timeout: float = 30  # seconds that requests under way may still take after TERM
@@ -119,6 +120,8 @@ class CorsSettings:
 
     origins: tuple[str, ...] = ()  # CORS_ORIGINS: exact, "https://*.example.com", or "*"
     credentials: bool = False
+    allow_headers: tuple[str, ...] = ()  # request headers that pages may send, beside the built-in ones; "*" for all
+    expose_headers: tuple[str, ...] = ()  # response headers that pages may read, beside the built-in ones; "*" for all
     max_age: int = 600  # seconds that a browser may remember a preflight
 
 

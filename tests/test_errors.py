@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import errors
 from nnogw.errors import (
+    UPSTREAM_FAILURE_KINDS,
     AuthUnavailable,
     BadRequest,
     ExpectationFailed,
@@ -19,6 +20,7 @@ from nnogw.errors import (
     PayloadTooLarge,
     PlatformSuspended,
     RateLimited,
+    RefusedTarget,
     RequestTimeout,
     ServiceUnavailable,
     Unauthorized,
@@ -29,6 +31,7 @@ from nnogw.errors import (
 
 TABLE = [
     (BadRequest(), 400, "BAD_REQUEST", "gateway"),
+    (RefusedTarget(), 400, "BAD_REQUEST", "gateway"),
     (Unauthorized(), 401, "UNAUTHORIZED", "gateway"),
     (NotFound(), 404, "NOT_FOUND", "gateway"),
     (RequestTimeout(), 408, "REQUEST_TIMEOUT", "gateway"),
@@ -63,6 +66,11 @@ class TableTests(SynchronousTestCase):
             told = orjson.loads(error.envelope("r"))["error"]
             self.assertEqual((told["code"], told["requestId"]), (code, "r"))
             self.assertTrue(told["message"].endswith("."), told)
+
+    def test_what_went_wrong_with_a_service_has_a_kind(self) -> None:
+        """A broken connection unless it is said otherwise; what takes too long is always a timeout."""
+        self.assertEqual([UpstreamFailed().kind, UpstreamFailed(kind="tls").kind, UpstreamTimeout().kind], ["reset", "tls", "timeout"])
+        self.assertEqual(set(UPSTREAM_FAILURE_KINDS), {"connect", "reset", "tls", "timeout", "malformed"})
 
     def test_a_suspended_platform_is_told_so(self) -> None:
         self.assertEqual(PlatformSuspended().message, "This platform has been suspended.")

@@ -19,6 +19,7 @@ LAYERS = {
     "ids": 0,
     "exchange": 1,
     "credentials": 1,
+    "patterns": 1,
     "routes": 1,
     "wire.headers": 1,
     "interfaces": 2,

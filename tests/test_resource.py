@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import BadRequest, UpstreamFailed
+from nnogw.errors import BadRequest, RefusedTarget, UpstreamFailed
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import field
 from nnogw.resource import GatewayResource
@@ -73,13 +73,15 @@ class TheExchange(ResourceTestCase):
         self.assertEqual((exchange.body.length, exchange.started_at, exchange.refusal), (3, 1000.0, None))
 
     def test_a_refused_path_and_a_refused_head_come_as_refusals(self) -> None:
-        """For the pipeline to answer."""
-        for request, reason in (
-            (b"GET /a/../b HTTP/1.1\r\nHost: gateway\r\n\r\n", "dot segment"),
-            (b"GET /a HTTP/1.1\r\n\r\n", "no Host"),
+        """For the pipeline to answer, which can tell them apart: only of the first is the head well-formed."""
+        for request, kind, reason in (
+            (b"GET /a/../b HTTP/1.1\r\nHost: gateway\r\n\r\n", RefusedTarget, "dot segment"),
+            (b"GET http://other/b HTTP/1.1\r\nHost: gateway\r\n\r\n", RefusedTarget, "target and Host differ"),
+            (b"GET /a HTTP/1.1\r\n\r\n", BadRequest, "no Host"),
+            (b"GET /a/../b HTTP/1.1\r\n\r\n", BadRequest, "no Host"),
         ):
             exchange = self.exchange(request)
-            self.assertIsInstance(exchange.refusal, BadRequest)
+            self.assertIs(type(exchange.refusal), kind)
             self.assertIn(reason, exchange.refusal.reason)
             self.assertIsNone(exchange.route)
 

@@ -18,6 +18,7 @@ def check_consistency(document: Document, *, demo: bool) -> None:
     """
     _check_routes(document)
     _check_origins(document)
+    _check_cors_headers(document)
     if document.get("server", "listen") == []:
         document.problem(("server", "listen"), "found an empty list, expected at least one endpoint")
     if not demo:
@@ -46,6 +47,20 @@ def _check_origins(document: Document) -> None:
             ("cors", "origins"),
             'found "*" together with credentials = true, expected the origins by name: browsers refuse the two together',
         )
+
+
+def _check_cors_headers(document: Document) -> None:
+    """Header names are case-insensitive (RFC 9110 §5.1), and with credentials browsers take ``*`` for the name of a header."""
+    for option in ("allow_headers", "expose_headers"):
+        first: dict[str, int] = {}
+        for index, header in enumerate(_list(document.get("cors", option))):
+            if isinstance(header, str) and first.setdefault(header.lower(), index) != index:
+                document.problem(("cors", option, index), f"found {shown(header)}, which is #{first[header.lower()] + 1} already")
+        if "*" in first and document.get("cors", "credentials") is True:
+            document.problem(
+                ("cors", option),
+                'found "*" together with credentials = true, expected the headers by name: browsers do not take * for all of them then',
+            )
 
 
 def _check_bypass(document: Document) -> None:

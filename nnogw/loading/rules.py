@@ -9,6 +9,7 @@ from nnogw.loading.urls import origin, service_url, store_url
 from nnogw.loading.values import (
     Rule,
     at_least,
+    cors_header,
     dotted_path,
     duration,
     field_value,
@@ -19,6 +20,7 @@ from nnogw.loading.values import (
     path_prefix,
     policy_name,
     public_pattern,
+    request_pattern,
     route_prefix,
     service_key,
     switch,
@@ -52,6 +54,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "listen": server_endpoint,
         "admin": admin_endpoint,
         "access_log": file_path,
+        "access_log_skip": request_pattern,
         "trusted_proxies": trusted_proxy,
         "lame_duck": _SECONDS_OR_ZERO,
         "drain_timeout": _SECONDS_OR_ZERO,
@@ -94,7 +97,13 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "max_keys": _COUNT,
         "store": store_url,
     },
-    CorsSettings: {"origins": origin, "credentials": switch, "max_age": at_least(0, "seconds")},
+    CorsSettings: {
+        "origins": origin,
+        "credentials": switch,
+        "allow_headers": cors_header,
+        "expose_headers": cors_header,
+        "max_age": at_least(0, "seconds"),
+    },
     LimitSettings: {
         "max_header_bytes": _BYTES,
         "max_headers": _COUNT,

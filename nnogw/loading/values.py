@@ -18,7 +18,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _FIELD_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")  # RFC 9110 §5.5, without obs-text and tabs
 _PATTERN = 'a method in capitals and a path under /api: "POST /api/v1/iam/sign-in", or "GET /api/v1/docs/*" with * as its last character'
+_REQUEST_PATTERN = 'a method in capitals and a path: "GET /health", or "GET /api/v1/docs/*" with * as its last character'
 _ANY_PATH = "a path that begins with /, without query, fragment, spaces and dot segments"
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")  # a token (RFC 9110 §5.6.2), but for *, which would be taken for a wildcard
 _POLICY_NAME = re.compile(r"[ !#-\[\]-~]*")  # an sf-string without escapes (RFC 9651 §3.3.3)
 
 
@@ -79,6 +81,11 @@ def field_value(value: object) -> str:
     return _matching(value, _FIELD_VALUE, "printable ASCII without spaces around it")
 
 
+def cors_header(value: object) -> str:
+    """Expect the name of a header field, or ``*`` for all (https://fetch.spec.whatwg.org/#http-new-header-syntax)."""
+    return "" if value == "*" else _matching(value, _FIELD_NAME, 'the name of one header such as "X-Client-Version", or "*" for all')
+
+
 def service_key(value: object) -> str:
     """Expect a token that can come after ``Bearer``."""
     good = isinstance(value, str) and len(value) <= MAX_TOKEN and _VISIBLE.fullmatch(value) is not None
@@ -123,15 +130,24 @@ def upstream_path(value: object) -> str:
     return "" if value == "" or (isinstance(value, str) and is_path(value)) else _ANY_PATH
 
 
-def public_pattern(value: object) -> str:
-    """Expect ``METHOD /path``, where ``*`` may end the path, as the auth middleware compares it."""
+def request_pattern(value: object) -> str:
+    """Expect ``METHOD /path``, where ``*`` may end the path, as `nnogw.patterns` compares it."""
     if not isinstance(value, str):
-        return _PATTERN
+        return _REQUEST_PATTERN
     verb, _, path = value.partition(" ")
     stem = path.removesuffix("*")
-    if not _METHOD.fullmatch(verb) or "*" in stem or not (path == "/api" or path.startswith("/api/")):
-        return _PATTERN
+    if not _METHOD.fullmatch(verb) or "*" in stem or not path.startswith("/"):
+        return _REQUEST_PATTERN
     return path_prefix(stem)
+
+
+def public_pattern(value: object) -> str:
+    """Expect the same with a path under ``/api``, where authentication is."""
+    expected = request_pattern(value)
+    path = value.partition(" ")[2] if isinstance(value, str) else ""
+    if expected == _REQUEST_PATTERN or not (path == "/api" or path.startswith("/api/")):
+        return _PATTERN
+    return expected
 
 
 def is_path(value: str) -> bool:

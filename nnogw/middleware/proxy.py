@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from nnogw.errors import NotFound, ServiceUnavailable
+from nnogw.errors import NotFound, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Answer, Proceed, ServiceClient
@@ -52,10 +52,14 @@ class Proxy:
         ]
         if exchange.identity is not None:
             fields += exchange.identity.fields
+        if exchange.upstream_fields:
+            fields = _with_ours(fields, exchange.upstream_fields)
         exchange.upstream = service.address
         host = exchange.fields.first.get(b"host") if service.preserve_host else None
         started = self._monotonic()
-        forwarded: Deferred[Any] = service.forward(exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host)
+        forwarded: Deferred[Any] = service.forward(
+            exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host, exchange.hinted
+        )
         return forwarded.addCallbacks(self._answered, self._failed, (exchange, started), errbackArgs=(exchange, started))
 
     def _answered(self, answer: Answer, exchange: Exchange, started: float) -> Response:
@@ -63,12 +67,27 @@ class Proxy:
         exchange.end = "upstream"
         fields = end_to_end_response(answer.fields)
         fields.append(via(answer.fields))
-        whole = answer.body.whole()
-        return Response(answer.status, fields, answer.body if whole is None else whole, answer.reason)
+        body = answer.body
+        whole = body.whole()
+        if whole is not None:
+            return Response(answer.status, fields, whole, answer.reason)
+        if exchange.status:  # a middleware did not wait, and something else has been sent
+            body.stopProducing()
+        exchange.upstream_body = body
+        return Response(answer.status, fields, body, answer.reason)
 
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.upstream_time = self._monotonic() - started
+        error = failure.value
+        if isinstance(error, (UpstreamFailed, UpstreamTimeout)):  # and not what the client's own body failed with
+            exchange.upstream_failure = error.kind
         return failure
+
+
+def _with_ours(fields: list[Field], ours: list[Field]) -> list[Field]:
+    """Return `fields` with what middlewares have added, which goes before what a client sent under the same name."""
+    names = {item[0] for item in ours}
+    return [item for item in fields if item[0] not in names] + ours
 
 
 def _passing_on(trusted: TrustedProxies, forward_credentials: bool, fields: HeaderFields, peer: str, secure: bool) -> tuple[Field, ...]:

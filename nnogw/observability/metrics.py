@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from nnogw.errors import RateLimited
+from nnogw.errors import UPSTREAM_FAILURE_KINDS, RateLimited
 from nnogw.exchange import Exchange
 
 #: Upper bounds of the histograms' buckets, in seconds.
@@ -21,12 +21,17 @@ _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATC
 class RequestMetrics:
     """Counts requests that have ended (a Prometheus collector).
 
-    Labels are bounded, whatever clients send: routes are the configured ones, methods the usual ones. prometheus-client's own counters take
-    a lock and hash the labels for each of six numbers; plain dictionaries cost a tenth.
+    Labels are bounded, whatever clients send: routes and services are the configured ones, methods the usual ones, status codes those
+    from 100 to 599. prometheus-client's own counters take a lock and hash the labels for each of six numbers; plain dictionaries cost a
+    tenth.
+
+    Args:
+        services: the names of the services that are configured. Their failures are counted from 0 on, so that ``rate()`` sees the first.
     """
 
-    def __init__(self) -> None:
-        self._requests: dict[tuple[str, str, int, str], int] = {}  # route, method, class of the status, end
+    def __init__(self, services: Iterable[str] = ()) -> None:
+        self._requests: dict[tuple[str, str, int, str], int] = {}  # route, method, status code, end
+        self._failures = {(service, kind): 0 for service in services for kind in UPSTREAM_FAILURE_KINDS}
         self._bytes: dict[str, list[int]] = {}  # route → in, out
         self._limited: dict[str, int] = {}  # route → refused by a rate limit
         self._total: dict[str, _Histogram] = {}
@@ -36,7 +41,7 @@ class RequestMetrics:
     def observe(self, exchange: Exchange) -> None:
         """Count a request that has ended."""
         route = "none" if exchange.route is None else exchange.route.name
-        key = (route, _METHODS.get(exchange.method, "other"), exchange.status // 100, exchange.end)
+        key = (route, _METHODS.get(exchange.method, "other"), exchange.status, exchange.end)
         self._requests[key] = self._requests.get(key, 0) + 1
         sizes = self._bytes.get(route)
         if sizes is None:
@@ -45,6 +50,9 @@ class RequestMetrics:
         sizes[1] += exchange.bytes_out
         if exchange.status == 429 and isinstance(exchange.refusal, RateLimited):  # and not a service's own
             self._limited[route] = self._limited.get(route, 0) + 1
+        if exchange.upstream_failure and exchange.route is not None:
+            failure = (exchange.route.service, exchange.upstream_failure)
+            self._failures[failure] = self._failures.get(failure, 0) + 1
         _observe(self._total, route, exchange.ended - exchange.started)
         if exchange.auth_time is not None:
             _observe(self._auth, route, exchange.auth_time)
@@ -54,25 +62,40 @@ class RequestMetrics:
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as prometheus-client's registry asks for them."""
         requests = CounterMetricFamily(
-            "nnogw_requests", "Requests that have ended; end says who ended them.", labels=("route", "method", "status", "end")
+            "nnogw_requests",
+            "Requests that have ended, by route, method, status code, and who ended them.",
+            labels=("route", "method", "status", "end"),
         )
         for (route, method, status, end), count in self._requests.items():
-            requests.add_metric((route, method, f"{status}xx", end), count)
+            requests.add_metric((route, method, str(status), end), count)
         yield requests
-        received = CounterMetricFamily("nnogw_request_bytes", "Bytes of request bodies.", labels=("route",))
-        sent = CounterMetricFamily("nnogw_response_bytes", "Bytes of response bodies.", labels=("route",))
+        received = CounterMetricFamily("nnogw_request_bytes", "Bytes received in request bodies.", labels=("route",))
+        sent = CounterMetricFamily("nnogw_response_bytes", "Bytes sent in response bodies.", labels=("route",))
         for route, (bytes_in, bytes_out) in self._bytes.items():
             received.add_metric((route,), bytes_in)
             sent.add_metric((route,), bytes_out)
         yield received
         yield sent
-        limited = CounterMetricFamily("nnogw_rate_limited", "Requests that were over a rate limit.", labels=("route",))
+        limited = CounterMetricFamily("nnogw_rate_limited", "Requests refused because they were over a rate limit.", labels=("route",))
         for route, count in self._limited.items():
             limited.add_metric((route,), count)
         yield limited
-        yield _family("nnogw_request_duration_seconds", "From the head of a request to the last byte of its answer.", self._total)
-        yield _family("nnogw_auth_duration_seconds", "Finding out who the caller is.", self._auth)
-        yield _family("nnogw_upstream_duration_seconds", "From passing a request on to the head of the upstream's answer.", self._upstream)
+        failures = CounterMetricFamily(
+            "nnogw_upstream_failures",
+            "Requests that failed between the gateway and a service: connect (no connection), reset (the connection broke), tls, timeout, "
+            "or malformed (the response is not HTTP).",
+            labels=("service", "kind"),
+        )
+        for labels, count in self._failures.items():
+            failures.add_metric(labels, count)
+        yield failures
+        yield _family("nnogw_request_duration_seconds", "Time from the head of a request to the last byte of its response.", self._total)
+        yield _family("nnogw_auth_duration_seconds", "Time that the authentication of a request took.", self._auth)
+        yield _family(
+            "nnogw_upstream_duration_seconds",
+            "Time from passing a request on to a service to the head of its response, or to its failure.",
+            self._upstream,
+        )
 
 
 def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:

@@ -19,9 +19,6 @@ _MAX_PATH = 2048
 _USERINFO = re.compile(rb"^([a-z][a-z0-9+.-]*://)?[^/@]*@", re.IGNORECASE)
 _QUERY_OR_FRAGMENT = re.compile(rb"[?#]")
 
-#: Who is to blame for an answer that broke off; others who can end one are the client and its connection.
-_BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
-
 _FRACTIONS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 
 
@@ -37,11 +34,9 @@ def format_line(exchange: Exchange) -> bytes:
     """
     identity = exchange.identity
     route = exchange.route
-    end = exchange.end
-    failed = exchange.status >= 500 or (exchange.abandoned and end in _BROKEN_BY_UPSTREAM)
     line = {
         "time": _timestamp(exchange.started_at),
-        "level": "error" if failed else "info",
+        "level": "error" if exchange.failed else "info",
         "requestId": exchange.request_id,
         "traceId": exchange.trace_id or None,
         "method": exchange.method.decode("latin-1"),
@@ -60,7 +55,7 @@ def format_line(exchange: Exchange) -> bytes:
         "cache": exchange.cache,
         "userId": None if identity is None else identity.user_id,
         "platformId": None if identity is None else identity.platform_id,
-        "end": end,
+        "end": exchange.end,
     }
     if exchange.reason:
         line["reason"] = exchange.reason

@@ -1,4 +1,4 @@
-"""What the gateway is made of at the moment: one view for Prometheus and for the status page."""
+"""The present state of the gateway's parts: one view for Prometheus and for the status page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nnogw.observability.ledger import Ledger
 
 
 class Verdicts(Protocol):
-    """The verdict cache's numbers, as `nnogw.identity.verdicts.VerdictCache` says them."""
+    """The verdict cache's numbers, which `nnogw.identity.verdicts.VerdictCache` has."""
 
     hits: int
     misses: int
@@ -28,7 +28,7 @@ class Verdicts(Protocol):
 
     @property
     def evictions(self) -> int:
-        """Verdicts that had to make room."""
+        """Entries that were evicted because a table was full."""
 
     @property
     def entries(self) -> int:
@@ -36,28 +36,28 @@ class Verdicts(Protocol):
 
     @property
     def negative_entries(self) -> int:
-        """Refusals."""
+        """Refused credentials."""
 
 
 class Limits(Protocol):
-    """The rate limit table's numbers, as `nnogw.limiting.memory.MemoryStore` says them."""
+    """The rate limit table's numbers, which `nnogw.limiting.memory.MemoryStore` has."""
 
     evictions: int
 
     @property
     def keys(self) -> int:
-        """Windows."""
+        """Windows in memory."""
 
 
 class Service(Protocol):
-    """A service, as `nnogw.upstream.service.Upstream` says it."""
+    """A service, such as a `nnogw.upstream.service.Upstream`."""
 
     address: str
     pool: Any  # its connections: how many are `open`, and how many of these `idle`
 
 
 class Clients(Protocol):
-    """The clients' side, as `nnogw.wire.site.GatewaySite` says it."""
+    """The clients' side, such as a `nnogw.wire.site.GatewaySite`."""
 
     @property
     def connections(self) -> int:
@@ -65,11 +65,11 @@ class Clients(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """Requests that are being answered."""
+        """Requests in progress."""
 
 
 class Log(Protocol):
-    """The request log, as `nnogw.observability.log_file.LogFile` says it."""
+    """The request log, such as a `nnogw.observability.log_file.LogFile`."""
 
     dropped: int
 
@@ -90,32 +90,36 @@ class State:
         """Yield the metrics, as prometheus-client's registry asks for them."""
         verdicts = self.verdicts
         versions = {"version": __version__, "python": platform.python_version(), "twisted": twisted.__version__}
-        yield InfoMetricFamily("nnogw_build", "What is running.", versions)
-        yield GaugeMetricFamily("nnogw_client_connections", "Open connections of clients.", self.clients.connections)
-        yield GaugeMetricFamily("nnogw_requests_in_flight", "Requests that are being answered.", self.clients.in_flight)
-        lookups = CounterMetricFamily("nnogw_verdict_lookups", "Credentials looked up in the verdict cache.", labels=("result",))
+        yield InfoMetricFamily("nnogw_build", "Versions of the gateway, of Python and of Twisted.", versions)
+        yield GaugeMetricFamily("nnogw_client_connections", "Open client connections.", self.clients.connections)
+        yield GaugeMetricFamily("nnogw_requests_in_flight", "Requests in progress.", self.clients.in_flight)
+        lookups = CounterMetricFamily("nnogw_verdict_lookups", "Lookups in the verdict cache, by result.", labels=("result",))
         lookups.add_metric(("hit",), verdicts.hits)
         lookups.add_metric(("miss",), verdicts.misses)
         lookups.add_metric(("stale",), verdicts.stale)
         yield lookups
-        entries = GaugeMetricFamily("nnogw_verdict_entries", "Verdicts in memory.", labels=("table",))
+        entries = GaugeMetricFamily("nnogw_verdict_entries", "Entries in the verdict cache, by table.", labels=("table",))
         entries.add_metric(("valid",), verdicts.entries)
         entries.add_metric(("refused",), verdicts.negative_entries)
         yield entries
-        yield CounterMetricFamily("nnogw_verdict_evictions", "Verdicts dropped because a table was full.", verdicts.evictions)
-        yield CounterMetricFamily("nnogw_iam_calls", "Questions to IAM.", verdicts.calls)
-        yield CounterMetricFamily("nnogw_iam_failures", "Questions to IAM that an outage left open.", verdicts.failures)
+        yield CounterMetricFamily(
+            "nnogw_verdict_evictions", "Entries evicted from the verdict cache because a table was full.", verdicts.evictions
+        )
+        yield CounterMetricFamily("nnogw_iam_calls", "Calls to IAM.", verdicts.calls)
+        yield CounterMetricFamily("nnogw_iam_failures", "Calls to IAM that failed.", verdicts.failures)
         yield CounterMetricFamily("nnogw_iam_refusals", "Credentials that IAM refused.", verdicts.refusals)
         yield GaugeMetricFamily("nnogw_rate_limit_windows", "Rate limit windows in memory.", self.limits.keys)
-        yield CounterMetricFamily("nnogw_rate_limit_evictions", "Windows dropped because the table was full.", self.limits.evictions)
-        upstreams = GaugeMetricFamily("nnogw_upstream_connections", "Connections to services.", labels=("service", "state"))
+        yield CounterMetricFamily(
+            "nnogw_rate_limit_evictions", "Rate limit windows evicted because the table was full.", self.limits.evictions
+        )
+        upstreams = GaugeMetricFamily("nnogw_upstream_connections", "Open connections to services, by state.", labels=("service", "state"))
         for name, service in self.services.items():
             if service is not None:
                 upstreams.add_metric((name, "busy"), service.pool.open - service.pool.idle)
                 upstreams.add_metric((name, "idle"), service.pool.idle)
         yield upstreams
-        yield CounterMetricFamily("nnogw_log_lines_dropped", "Lines of the request log that were lost.", self.log.dropped)
-        degraded = GaugeMetricFamily("nnogw_degraded", "Degraded states that go on.", labels=("state", "subject"))
+        yield CounterMetricFamily("nnogw_log_lines_dropped", "Lines of the request log that were dropped.", self.log.dropped)
+        degraded = GaugeMetricFamily("nnogw_degraded", "Degraded states: 1 for each that lasts.", labels=("state", "subject"))
         for entry in self.ledger.entries:
             degraded.add_metric((entry.state, entry.subject), 1)
         yield degraded

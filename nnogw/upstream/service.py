@@ -53,7 +53,7 @@ class Upstream:
 
         Raises (in the Deferred): as `UpstreamConnection.send` and `ConnectionPool.connect` do.
         """
-        connection = self.pool.take()
+        connection = self.pool.take(look=not _is_repeatable(request))
         if connection is None:
             return self._send_anew(request)
         return connection.send(request).addErrback(self._died, request)
@@ -64,9 +64,14 @@ class Upstream:
     def _died(self, failure: Failure, request: UpstreamRequest) -> Any:
         if not failure.check(DiedUnused):
             return failure
-        if request.body is None and request.method in IDEMPOTENT:
+        if _is_repeatable(request):
             return self._send_anew(request)
         raise UpstreamFailed(reason="the kept connection was closed before it answered")
+
+
+def _is_repeatable(request: UpstreamRequest) -> bool:
+    """Whether a request may be sent again without asking its sender: a body that has begun to flow cannot be taken back."""
+    return request.body is None and request.method in IDEMPOTENT
 
 
 def upstream_for(name: str, settings: ServiceSettings, reactor: Any, turn: Turn) -> Upstream | None:

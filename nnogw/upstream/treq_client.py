@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from treq.client import HTTPClient
@@ -72,11 +73,17 @@ class ProxyClient(HTTPClient):
         self.forward_credentials = upstream.settings.forward_credentials
 
     def forward(
-        self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None
+        self,
+        method: bytes,
+        target: bytes,
+        fields: list[Field],
+        body: Body | None,
+        host: bytes | None,
+        hinted: Callable[[HeaderFields], None] | None = None,
     ) -> Deferred[UpstreamResponse]:
         """Send a request, as `nnogw.interfaces.ServiceClient.forward` says."""
         upstream = self.upstream
-        return upstream.send(UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body))
+        return upstream.send(UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body, hinted))
 
 
 class _ProducedBody:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import httptools
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, Clock
-from nnogw.wire.deadline import Deadline
 from nnogw.wire.inlet import Inlet
+from nnogw.wire.limits import StateLimit, UpstreamState
 from nnogw.wire.outlet import Outlet, Turn
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 
@@ -29,6 +32,8 @@ MAX_HEAD = 64 * 1024
 BULK = 256 * 1024
 #: Methods whose request without a body says ``Content-Length: 0`` (RFC 9110 §8.6).
 _WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
+#: What a reason phrase may not hold (RFC 9112 §4): control bytes other than a tab.
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @define(eq=False)
@@ -36,10 +41,11 @@ class UpstreamRequest:
     """A request as it goes to an upstream."""
 
     method: bytes
-    target: bytes  # path and query, byte for byte
+    target: bytes = field(repr=False)  # path and query, byte for byte
     host: bytes
-    fields: list[Field]  # end-to-end fields; Host and the framing of the body are added on the wire
+    fields: Sequence[Field] = field(repr=False)  # end-to-end fields; Host and the framing of the body are added on the wire
     body: Body | None = None
+    hinted: Callable[[HeaderFields], None] | None = None  # called with the fields of each 103 that comes before the response
 
 
 class DiedUnused(Exception):
@@ -51,15 +57,17 @@ class Owner(Protocol):
 
     clock: Clock
     turn: Turn
-    response_timeout: float
     idle_timeout: float
-    keepalive_timeout: float
+    state_limits: Mapping[UpstreamState, float | None]
 
     def opened(self) -> None:
         """A connection is established."""
 
     def released(self, connection: UpstreamConnection) -> None:
         """The connection is ready for another request."""
+
+    def closing(self, connection: UpstreamConnection) -> None:
+        """The connection is about to be closed, or cut: nobody may get it any more."""
 
     def lost(self, connection: UpstreamConnection) -> None:
         """The connection is gone."""
@@ -96,8 +104,29 @@ class UpstreamConnection(TwistedProtocol):
         self._paused = False
         self._parser: Any = None
         self._receive: Callable[[bytes], bytes] = self._unexpected
-        self._deadline = Deadline(owner.clock, self._expired)
+        self._time = StateLimit(owner.clock, owner.state_limits, owner.idle_timeout, UpstreamState.CONNECTING, self._expired)
         self._lost = False
+
+    @property
+    def state(self) -> UpstreamState:
+        """What the connection is doing."""
+        return self._time.state
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing waits in the socket of an idle connection: neither its end nor bytes that nobody has asked for."""
+        transport: Any = self.transport
+        if not isinstance(transport, Connection):
+            transport = getattr(transport, "transport", None)  # what TLS lies on
+            if not isinstance(transport, Connection):
+                return True
+        try:
+            transport.getHandle().recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     # -- Protocol ----------------------------------------------------------------------------------------------------
 
@@ -146,7 +175,8 @@ class UpstreamConnection(TwistedProtocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever waits for something from this connection."""
         self._lost = True
-        self._deadline.close()
+        self._time.enter(UpstreamState.CLOSED)
+        self._time.close()
         self._owner.lost(self)
         ready, self.ready = self.ready, None
         if ready is not None:
@@ -188,10 +218,10 @@ class UpstreamConnection(TwistedProtocol):
             lines.append(b"Content-Length: %d\r\n\r\n" % body.length)
         self._outlet.write(b"".join(lines))
         if body is None:
-            self._deadline.set(self._owner.response_timeout)
+            self._time.enter(UpstreamState.AWAITING)
         else:
             self._sending = True
-            self._deadline.clear()
+            self._time.enter(UpstreamState.SENDING)
             self._outlet.set_source(body)
             body.stream(self)
         return waiting
@@ -214,7 +244,9 @@ class UpstreamConnection(TwistedProtocol):
             self._outlet.write(b"0\r\n\r\n")
         self._outlet.set_source(None)
         if self._waiting is not None:
-            self._deadline.set(self._owner.response_timeout)
+            self._time.enter(UpstreamState.AWAITING)
+        else:
+            self._settle()
 
     def body_failed(self, error: Exception) -> None:
         """Give up: the request will never be whole."""
@@ -248,6 +280,13 @@ class UpstreamConnection(TwistedProtocol):
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
 
+    def _end_of_interim(self) -> None:
+        """Take an interim response (RFC 9110 §15.2); the real one follows."""
+        request = self._request
+        if self._status == 103 and request is not None and request.hinted is not None:
+            request.hinted(HeaderFields(self._pairs))
+        self._begin_head()
+
     def _receive_head(self, data: bytes) -> bytes:
         self._answered_any = True
         before = len(self._head)
@@ -271,8 +310,12 @@ class UpstreamConnection(TwistedProtocol):
             return b""
         if not self._headers_complete:
             return self._malformed("the head ends too early")
-        if self._status < 200 and self._status != 101:  # an interim answer (RFC 9110 §15.2): the real one follows
-            self._begin_head()
+        if not 100 <= self._status <= 599:
+            return self._malformed("a status outside 100 to 599")
+        if _CONTROL.search(self._reason):
+            return self._malformed("a control byte in the reason phrase")
+        if self._status < 200 and self._status != 101:
+            self._end_of_interim()
             return rest
         return self._start_body(head, rest)
 
@@ -290,6 +333,7 @@ class UpstreamConnection(TwistedProtocol):
             return self._malformed("101 without an Upgrade in the request")
         if coding is not None and (not http11 or coding.lower() != b"chunked" or b"transfer-encoding" in fields.repeated):
             return self._malformed("a transfer coding other than chunked")
+        self._keep_alive = _keeps_alive(fields, http11=http11)
         request = self._request
         bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
         body = UpstreamBody(self, length)
@@ -311,11 +355,20 @@ class UpstreamConnection(TwistedProtocol):
             self._parser = None
             self._keep_alive = False
             self._receive = self._receive_until_close
-        if self._sending:
-            self._deadline.clear()
-        else:
-            self._deadline.set(self._owner.idle_timeout)
+        self._settle()
         return rest
+
+    def _settle(self) -> None:
+        """Enter the state that belongs to the response's body, as far as it has not ended."""
+        if self._body is None:
+            return
+        if self._sending:
+            state = UpstreamState.EXCHANGING
+        elif not self._body.flows:
+            state = UpstreamState.UNCLAIMED
+        else:
+            state = UpstreamState.PAUSED if self._paused else UpstreamState.RECEIVING
+        self._time.move(state)
 
     def _receive_sized(self, data: bytes) -> bytes:
         left = self._body_left
@@ -351,8 +404,8 @@ class UpstreamConnection(TwistedProtocol):
         return b""
 
     def _body_data(self, data: bytes) -> None:
-        if not self._paused:
-            self._deadline.set(self._owner.idle_timeout)
+        if self._time.state is UpstreamState.RECEIVING:
+            self._time.enter(UpstreamState.RECEIVING)  # progress
         if self._body is not None:
             self._body.data(data)
 
@@ -360,25 +413,24 @@ class UpstreamConnection(TwistedProtocol):
         body, self._body = self._body, None
         self._receive = self._unexpected
         self._done = True
-        self._deadline.clear()
         if body is not None:
             body.end()
 
     def _release(self) -> None:
         self._done = False
-        if self._lost:
+        if self._time.state is UpstreamState.CLOSED:
             return
         if self._sending:
             self._stop_sending()
             self._abort()
             return
-        if not self._keep_alive:
-            self._outlet.close()
-            return
-        self._used = True
         self._request = None
         self.resumeProducing()
-        self._deadline.set(self._owner.keepalive_timeout)
+        if not self._keep_alive:
+            self.close()
+            return
+        self._used = True
+        self._time.enter(UpstreamState.IDLE)
         self._owner.released(self)
 
     # -- llhttp ------------------------------------------------------------------------------------------------------
@@ -397,7 +449,6 @@ class UpstreamConnection(TwistedProtocol):
         parser = self._parser
         self._headers_complete = True
         self._status: int = parser.get_status_code()
-        self._keep_alive = parser.should_keep_alive() and not self._message_complete
 
     def on_message_begin(self) -> None:
         """Take note of a message behind the one that was asked for: it is nobody's."""
@@ -417,20 +468,23 @@ class UpstreamConnection(TwistedProtocol):
 
     def pauseProducing(self) -> None:
         """Stop reading; meanwhile the upstream's silence is not its fault."""
-        if not self._paused and not self._lost:
+        if self._lost:
+            return
+        if not self._paused:
             self._paused = True
-            self._deadline.clear()
             transport: Any = self.transport
             transport.pauseProducing()
+        self._settle()
 
     def resumeProducing(self) -> None:
         """Go on reading."""
-        if self._paused and not self._lost:
+        if self._lost:
+            return
+        if self._paused:
             self._paused = False
-            if self._body is not None:
-                self._deadline.set(self._owner.idle_timeout)
             transport: Any = self.transport
             transport.resumeProducing()
+        self._settle()
 
     def stopProducing(self) -> None:
         """Close: nobody wants the rest of the answer."""
@@ -441,17 +495,21 @@ class UpstreamConnection(TwistedProtocol):
     # -- failing -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close an idle connection."""
+        """Close the connection in order; it is cut if that takes the upstream too long."""
+        self._owner.closing(self)
+        self._time.enter(UpstreamState.CLOSING)
         self._outlet.close()
 
     def _abort(self) -> None:
         if not self._lost:
+            self._owner.closing(self)
+            self._time.enter(UpstreamState.CLOSED)
             transport: Any = self.transport
             if transport is not None:
                 transport.abortConnection()
 
     def _malformed(self, what: str) -> bytes:
-        self._fail(UpstreamFailed(reason=f"malformed answer: {what}"))
+        self._fail(UpstreamFailed(reason=f"malformed answer: {what}", kind="malformed"))
         self._abort()
         return b""
 
@@ -469,19 +527,26 @@ class UpstreamConnection(TwistedProtocol):
 
     def _on_stalled(self, stalled: bool) -> None:
         if stalled:
-            self._deadline.set(self._owner.idle_timeout)
-        elif self._sending:
-            self._deadline.clear()
-        elif self._waiting is not None:
-            self._deadline.set(self._owner.response_timeout)
+            self._time.stall(self._outlet)
+        else:
+            self._time.unstall()
 
     def _expired(self) -> None:
         if self._waiting is not None:
-            which = "request" if self._sending else "response"
+            which = "request" if self._sending or self._time.stalled else "response"
             self._fail(UpstreamTimeout(reason=f"no {which} progress in time", end=f"timeout:{which}"))
         elif self._body is not None:
-            self._fail(UpstreamTimeout(reason="the answer's body stopped coming", end="timeout:idle"))
-        else:
+            which = "request" if self._time.stalled else "idle"
+            self._fail(UpstreamTimeout(reason="the response's body stopped coming", end=f"timeout:{which}"))
+        elif self._time.state is UpstreamState.IDLE:
             self.close()
             return
         self._abort()
+
+
+def _keeps_alive(fields: HeaderFields, *, http11: bool) -> bool:
+    """Whether the upstream keeps the connection open after a response with these `fields` (RFC 9112 §9.3)."""
+    if b"connection" not in fields.first:
+        return http11
+    options = {option.strip(b" \t").lower() for option in fields.joined(b"connection").split(b",")}
+    return b"close" not in options and (http11 or b"keep-alive" in options)

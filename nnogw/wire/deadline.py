@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from nnogw.interfaces import Clock, DelayedCall
+
+T = TypeVar("T")
 
 
 class Deadline:
@@ -13,6 +19,10 @@ class Deadline:
 
     Every request moves its connection's limits several times, and a ``callLater`` with its ``cancel`` costs 3–5 µs. So moving a
     deadline only notes the new time; the one timer that is running looks at it when it fires, and goes on waiting if it was too early.
+
+    A reactor runs its timers before it reads its sockets. After the process was stopped for a while (SIGSTOP, a virtual machine that was
+    paused) every limit has passed, while what it waited for lies in the socket. So a deadline whose time has come lets the reactor come
+    round once more, and expires only if nobody has moved it by then.
 
     Args:
         clock: tells monotonic seconds and calls later.
@@ -29,7 +39,7 @@ class Deadline:
         self._timer_at = inf
 
     def set(self, seconds: float) -> None:
-        """Let the deadline be `seconds` from now, instead of whenever it was."""
+        """Let the deadline be `seconds` from now, instead of whenever it was; nothing happens after `close`."""
         self._at = at = self._clock.seconds() + seconds
         if at < self._timer_at:
             if self._timer is not None:
@@ -43,10 +53,10 @@ class Deadline:
     def close(self) -> None:
         """Let there never be one again: the timer is cancelled."""
         self._at = inf
+        self._timer_at = -inf  # no time is before it: `set` arms no timer
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._timer_at = inf
 
     def _arm(self) -> None:
         self._timer_at = self._at
@@ -56,7 +66,42 @@ class Deadline:
         self._timer = None
         self._timer_at = inf
         if self._clock.seconds() >= self._at:
+            self._timer = self._clock.callLater(0, self._sockets_were_read)
+        elif self._at < inf:
+            self._arm()
+
+    def _sockets_were_read(self) -> None:
+        self._timer = None
+        if self._clock.seconds() >= self._at:
             self._at = inf
             self._expired()
         elif self._at < inf:
             self._arm()
+
+
+def within(seconds: float, waiting: Deferred[T], clock: Clock, too_late: Callable[[], Exception]) -> Deferred[T]:
+    """Cancel `waiting` if it does not fire in time; as ``Deferred.addTimeout`` does it, with a `Deadline`.
+
+    Args:
+        seconds: the limit.
+        waiting: what is waited for; it is returned.
+        clock: tells monotonic seconds and calls later.
+        too_late: makes the error that it fails with then.
+    """
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        waiting.cancel()
+
+    deadline = Deadline(clock, expire)
+    deadline.set(seconds)
+
+    def over(result: T | Failure) -> T | Failure:
+        deadline.close()
+        if expired and isinstance(result, Failure) and result.check(CancelledError):
+            return Failure(too_late())
+        return result
+
+    return waiting.addBoth(over)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPullProducer, IPushProducer, ITransport
+from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -46,13 +50,12 @@ class Turn:
                 log.failure("a connection failed to send")
 
 
-@implementer(IPullProducer)
 class Outlet:
     """The writing half of one connection.
 
     What is written during a turn goes out as one ``send`` at its end. Twisted's own ``transport.write`` does the same a turn later, after
     asking the poller to watch the socket for writability and then to stop: two more system calls and one more event each time. Only
-    when the socket does not take everything is the rest left to the transport, as from a pull producer; `source` is paused meanwhile.
+    when the socket does not take everything is the poller asked; `source` is paused until the socket has taken the rest.
 
     A transport that is not a plain socket (TLS, a test's) is written to by its own ``write``, and says itself, as to a push producer, when
     it has enough.
@@ -60,10 +63,22 @@ class Outlet:
     Args:
         transport: the connection.
         turn: collects the outlets that have something to send.
-        stalled: called with True whenever bytes have to wait for the other end to take some, with False when it has taken all.
+        stalled: called with True when bytes have to wait for the other end to take some, with False when it has taken all.
     """
 
-    __slots__ = ("_backlog", "_half_closing", "_pending", "_send", "_size", "_source", "_source_paused", "_stalled", "_transport", "_turn")
+    __slots__ = (
+        "_backlog",
+        "_pending",
+        "_send",
+        "_sent",
+        "_size",
+        "_source",
+        "_source_paused",
+        "_stalled",
+        "_transport",
+        "_transport_writable",
+        "_turn",
+    )
 
     def __init__(self, transport: ITransport, turn: Turn, stalled: Callable[[bool], None]) -> None:
         self._transport: Any = transport  # ITransport and IConsumer, which no interface of Twisted's says together
@@ -71,13 +86,15 @@ class Outlet:
         self._stalled = stalled
         self._pending: list[bytes] = []
         self._size = 0
-        self._backlog = False  # the transport holds bytes: everything must go behind them
-        self._half_closing = False
+        self._sent = 0  # bytes that were sent during the backlogs
+        self._backlog = False  # the other end does not take everything: what is written waits
         self._source: Producer | None = None
         self._source_paused = False
         self._send: Callable[[bytes], int] | None = None
         if isinstance(transport, Connection):
             self._send = transport.getHandle().send
+            self._transport_writable: Callable[[], object] = transport.doWrite
+            self._transport.doWrite = self._socket_writable
         else:
             self._transport.registerProducer(_Valve(self), True)
 
@@ -110,13 +127,13 @@ class Outlet:
         try:
             sent = self._send(data)
         except OSError:
-            sent = 0  # not now; or never, on a broken connection: the transport finds the same error and reports it in the usual way
+            sent = 0  # not now; or never, on a broken connection: the next attempt finds the same error, and reports it
         if sent < len(data):
+            self._put_back(data[sent:])
             self._backlog = True
-            self._pending.append(data[sent:])
-            self._size = len(data) - sent
             self._pause_source()
-            self._transport.registerProducer(self, False)
+            self._transport.startWriting()
+            self._stalled(True)
 
     def set_source(self, source: Producer | None) -> None:
         """Let `source`, where the bytes come from, be paused while the other end does not take them; None: nobody any more."""
@@ -124,6 +141,21 @@ class Outlet:
         self._source_paused = False
         if self._backlog:
             self._pause_source()
+
+    def taken(self) -> int:
+        """Return how many bytes the other end has taken so far: during a stall it grows with each of them, and with nothing else.
+
+        The socket says that it can be written again when a third of its buffer is free, which may be megabytes: a reader of 50 kB/s makes
+        it say so once in a minute. So what still waits in the buffer counts as not taken.
+        """
+        transport = self._transport
+        waiting = 0
+        if self._send is None:  # TLS lies on a plain connection, whose own buffer is filled during a stall
+            transport = getattr(transport, "transport", None)
+            if not isinstance(transport, Connection):
+                return 0
+            waiting = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return self._sent - waiting - _in_socket(transport)
 
     def close(self) -> None:
         """Close the connection once everything is sent."""
@@ -143,26 +175,29 @@ class Outlet:
             self.close()
             return
         self.flush()
+        self._transport.loseWriteConnection()
+
+    def _socket_writable(self) -> object:
+        """Send what waits, as `twisted.internet.interfaces.IWriteDescriptor.doWrite` says.
+
+        Behind the last byte, Twisted's own ``doWrite`` stops watching the socket, and closes the connection if that was asked for.
+        """
+        if self._backlog and self._send is not None:
+            data = self._take()
+            try:
+                sent = self._send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return CONNECTION_LOST
+            self._sent += sent
+            if sent < len(data):
+                self._put_back(data[sent:])
+                return None
+        result = self._transport_writable()
         if self._backlog:
-            self._half_closing = True
-        else:
-            self._transport.loseWriteConnection()
-
-    # -- what a plain socket's transport calls while it has a backlog --
-
-    def resumeProducing(self) -> None:
-        """Give the transport what is pending; it has sent all that it had."""
-        if self._pending:
-            self._stalled(True)
-            self._transport.write(self._take())
-            return
-        self._transport.unregisterProducer()
-        if self._half_closing:
-            self._transport.loseWriteConnection()
-        self._taken()
-
-    def stopProducing(self) -> None:
-        """The connection is lost; its protocol hears of it by ``connectionLost``."""
+            self._taken()
+        return result
 
     def _take(self) -> bytes:
         pending = self._pending
@@ -170,6 +205,10 @@ class Outlet:
         pending.clear()
         self._size = 0
         return data
+
+    def _put_back(self, rest: bytes) -> None:
+        self._pending.append(rest)
+        self._size = len(rest)
 
     def _pause_source(self) -> None:
         if self._source is not None:
@@ -197,8 +236,8 @@ class _Valve:
     def pauseProducing(self) -> None:
         outlet = self._outlet
         outlet._backlog = True
-        outlet._stalled(True)
         outlet._pause_source()
+        outlet._stalled(True)
 
     def resumeProducing(self) -> None:
         outlet = self._outlet
@@ -209,3 +248,11 @@ class _Valve:
 
     def stopProducing(self) -> None:
         """The connection is lost; its protocol hears of it by ``connectionLost``."""
+
+
+def _in_socket(connection: Connection) -> int:
+    """Return the bytes in a socket's send buffer that the other end has not acknowledged (Linux and BSD: TIOCOUTQ on sockets)."""
+    try:
+        return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+    except (OSError, ValueError):  # the connection is gone
+        return 0

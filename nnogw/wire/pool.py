@@ -7,7 +7,6 @@ from typing import Any
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -17,6 +16,8 @@ from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.interfaces import Clock
 from nnogw.settings import ServiceSettings
 from nnogw.wire.client import UpstreamConnection
+from nnogw.wire.deadline import within
+from nnogw.wire.limits import upstream_limits
 from nnogw.wire.outlet import Turn
 
 
@@ -33,16 +34,15 @@ class ConnectionPool:
     def __init__(self, endpoint: IStreamClientEndpoint, *, tls: bool, clock: Clock, turn: Turn, settings: ServiceSettings) -> None:
         self.clock = clock
         self.turn = turn
-        self.response_timeout = settings.response_timeout
         self.idle_timeout = settings.idle_timeout
-        self.keepalive_timeout = settings.keepalive_timeout
+        self.state_limits = upstream_limits(settings)
         self._connect_timeout = settings.connect_timeout
         self._max_idle = settings.max_idle_connections
         self._endpoint: Any = endpoint
-        self._reactor: Any = clock  # as Twisted's own calls want it
         self._factory = Factory.forProtocol(lambda: UpstreamConnection(self, tls=tls))
         self._factory.noisy = False
         self._idle: dict[UpstreamConnection, None] = {}  # a dict is an ordered set: popitem takes the newest
+        self._closed = False
         self.open = 0  # connections that are established
 
     @property
@@ -50,9 +50,18 @@ class ConnectionPool:
         """How many connections wait to be used."""
         return len(self._idle)
 
-    def take(self) -> UpstreamConnection | None:
-        """Return an idle connection, or None if a new one has to be made."""
-        return self._idle.popitem()[0] if self._idle else None
+    def take(self, *, look: bool = False) -> UpstreamConnection | None:
+        """Return an idle connection, or None if a new one has to be made.
+
+        Args:
+            look: return none whose end has already arrived, unread, for a request that must not be sent twice. It costs a system call.
+        """
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if not look or connection.quiet:
+                return connection
+            connection.close()
+        return None
 
     def connect(self) -> Deferred[UpstreamConnection]:
         """Return a new connection; cancelling gives up.
@@ -63,7 +72,7 @@ class ConnectionPool:
         """
         connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)
         connecting.addCallback(lambda connection: connection.ready or succeed(connection))
-        connecting.addTimeout(self._connect_timeout, self._reactor)
+        within(self._connect_timeout, connecting, self.clock, _too_late)
         connecting.addErrback(_translate)
         return connecting
 
@@ -73,10 +82,14 @@ class ConnectionPool:
 
     def released(self, connection: UpstreamConnection) -> None:
         """Keep `connection` for the next request, unless there are enough."""
-        if len(self._idle) < self._max_idle:
+        if len(self._idle) < self._max_idle and not self._closed:
             self._idle[connection] = None
         else:
             connection.close()
+
+    def closing(self, connection: UpstreamConnection) -> None:
+        """Let nobody have `connection` any more: it is about to be closed."""
+        self._idle.pop(connection, None)
 
     def lost(self, connection: UpstreamConnection) -> None:
         """Forget `connection`."""
@@ -84,17 +97,23 @@ class ConnectionPool:
         self._idle.pop(connection, None)
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle now, and what is busy as soon as it is released."""
+        self._closed = True
         for connection in list(self._idle):
             connection.close()
 
 
+def _too_late() -> UpstreamTimeout:
+    return UpstreamTimeout(reason="no connection in time", end="timeout:connect")
+
+
 def _translate(failure: Failure) -> Failure:
     """Turn what endpoints and TLS raise into the gateway's own errors."""
-    if failure.check(CancelledError):
+    if failure.check(CancelledError, UpstreamTimeout):
         return failure
-    if failure.check(DeferredTimeout, ConnectTimeout):
-        return Failure(UpstreamTimeout(reason="no connection in time", end="timeout:connect"))
+    if failure.check(ConnectTimeout):
+        return Failure(_too_late())
     if failure.check(VerificationError, SSL.Error):
-        return Failure(UpstreamFailed(reason=f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"))
-    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}"))
+        reason = f"TLS: {failure.type.__name__ if failure.type else ''} {failure.getErrorMessage()}"
+        return Failure(UpstreamFailed(reason=reason, kind="tls"))
+    return Failure(UpstreamFailed(reason=f"cannot connect: {failure.getErrorMessage()}", kind="connect"))

@@ -15,12 +15,12 @@ class Relay:
     Args:
         request: what is being answered; its head has been written.
         body: what is streamed.
-        broke: told why, before the client's connection is cut because the body broke off.
+        broke: called with the error, before the client's connection is cut because the body broke off.
     """
 
     __slots__ = ("_broke", "_request")
 
-    def __init__(self, request: GatewayRequest, body: Body, broke: Callable[[str], None]) -> None:
+    def __init__(self, request: GatewayRequest, body: Body, broke: Callable[[Exception], None]) -> None:
         self._request = request
         self._broke = broke
         request.channel.outlet.set_source(body)
@@ -38,5 +38,5 @@ class Relay:
     def body_failed(self, error: Exception) -> None:
         """Cut the answer: finished, it would look whole."""
         self._request.channel.outlet.set_source(None)
-        self._broke(error.reason if isinstance(error, GatewayError) else str(error))
+        self._broke(error)
         self._request.abort(error.end if isinstance(error, GatewayError) else "upstream")

@@ -28,6 +28,9 @@ class Channel(Protocol):
     def pause_body(self) -> None:
         """Stop reading the body from the client."""
 
+    def body_unwanted(self) -> None:
+        """Nobody takes the rest of the request's body."""
+
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written."""
 
@@ -37,6 +40,10 @@ class Channel(Protocol):
 
 class ClientGone(Exception):
     """The client's connection is lost."""
+
+
+class AlreadyAnswered(Exception):
+    """The rest of a request's body is not read any more."""
 
 
 class ClientBody:
@@ -98,8 +105,16 @@ class ClientBody:
         self.unwanted = True
         self._consumer = None
         self._chunks.clear()
+        self._channel.body_unwanted()
 
     # -- what the channel calls --
+
+    def abandon(self) -> None:
+        """Throw the rest away, because the request has been answered. A consumer that waits for it is told that it will not come."""
+        consumer = self._consumer
+        self.stopProducing()
+        if consumer is not None:
+            consumer.body_failed(AlreadyAnswered("the request was answered before all of its body had come"))
 
     def data(self, data: bytes) -> None:
         """Take `data` from the wire."""
@@ -189,7 +204,7 @@ class GatewayRequest:
         """Write the head of the answer, and its body if that is there already.
 
         `fields` frame the body: with a Content-Length it is sent as it is. Without one it is chunked, or to an HTTP/1.0 client ended by
-        closing (RFC 9112 §6.3); the length of a `whole` body is said here.
+        closing (RFC 9112 §6.3); the length of a `whole` body is said here. With 204 there is no Content-Length (RFC 9110 §8.6).
 
         Returns:
             Whether a body may follow: not to HEAD, nor with 204 and 304.
@@ -200,6 +215,8 @@ class GatewayRequest:
         sized = dated = False
         for key, name, value in fields:
             if key == b"content-length":
+                if status == 204:
+                    continue
                 sized = True
             elif key == b"date":
                 dated = True
@@ -229,6 +246,13 @@ class GatewayRequest:
         self.channel.outlet.write(b"".join(lines))
         return not bodiless
 
+    def hint(self, fields: Iterable[Field]) -> None:
+        """Write a ``103 Early Hints`` (RFC 8297), unless the response has begun; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+        if self.begun or self.http10 or self._done:
+            return
+        lines = [status_line(103, None), *(name + b": " + value + b"\r\n" for _, name, value in fields), b"\r\n"]
+        self.channel.outlet.write(b"".join(lines))
+
     def write(self, data: bytes) -> None:
         """Write some of the body."""
         if not data:
@@ -245,13 +269,17 @@ class GatewayRequest:
         self._done = True
         if self._chunked:
             self.channel.outlet.write(b"0\r\n\r\n")
-        self._end("")
-        self.channel.answered(self)
+        try:
+            self._end("")
+        finally:
+            self.channel.answered(self)
 
     def abort(self, by: str) -> None:
         """Cut the connection: the answer cannot be completed, and must not look as if it were. `by`: who broke it, for the log."""
-        self.lost(by)
-        self.channel.cut()
+        try:
+            self.lost(by)
+        finally:
+            self.channel.cut()
 
     def lost(self, by: str) -> None:
         """Take note that the connection is gone."""

@@ -46,14 +46,13 @@ def over_limit(size: int, target: bytes, fields: int, limits: LimitSettings) -> 
     return None
 
 
-def refusal_of(method: bytes, version: bytes, fields: HeaderFields, *, upgrade: bool, limits: LimitSettings) -> GatewayError | None:
+def refusal_of(method: bytes, version: bytes, fields: HeaderFields, *, limits: LimitSettings) -> GatewayError | None:
     """Return why a well-formed head is refused, or None.
 
     Args:
         method: the request's method.
         version: ``b"1.0"`` or ``b"1.1"``.
         fields: the header section.
-        upgrade: ``Connection`` names ``upgrade``, so that llhttp ignores the body's framing.
         limits: for the size that a body may announce.
     """
     if method in (b"CONNECT", b"TRACE"):
@@ -74,10 +73,13 @@ def refusal_of(method: bytes, version: bytes, fields: HeaderFields, *, upgrade: 
             return BadRequest(reason="Transfer-Encoding in HTTP/1.0")
         if coding.lower() != b"chunked" or b"transfer-encoding" in fields.repeated:
             return NotImplementedHere(reason="a transfer coding other than chunked")
-    if upgrade and (coding is not None or length is not None):
-        return BadRequest(reason="Upgrade together with a body")
-    if length is not None and int(length) > limits.max_body:
-        return PayloadTooLarge(reason=f"Content-Length over {limits.max_body} bytes", details={"maxBytes": limits.max_body})
+    if length is not None:
+        if coding is not None:
+            return BadRequest(reason="Content-Length together with Transfer-Encoding")
+        if not length.isdigit() or b"content-length" in fields.repeated:
+            return BadRequest(reason="not one whole number as Content-Length")
+        if int(length) > limits.max_body:
+            return PayloadTooLarge(reason=f"Content-Length over {limits.max_body} bytes", details={"maxBytes": limits.max_body})
     if b"expect" in first and version == b"1.1" and fields.joined(b"expect").lower() != b"100-continue":
         return ExpectationFailed(reason="unknown Expect")
     return None

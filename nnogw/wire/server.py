@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
-from nnogw.wire.chunked import pieces
-from nnogw.wire.deadline import Deadline
+from nnogw.wire.chunked import ChunkedDecoder
 from nnogw.wire.inlet import Inlet
 from nnogw.wire.known_section import KnownSection
+from nnogw.wire.limits import ClientState, StateLimit
 from nnogw.wire.outlet import Outlet
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 BULK = 128 * 1024
 #: Bytes that are read of a body which nobody wants: to keep its connection, or to let its sender see the answer (nginx lingers too).
 DRAIN_BYTES = 256 * 1024
-#: Seconds that such a drain may take, or a client that does not close after our last word (nginx ``lingering_timeout``: 5 s).
-LINGER = 5.0
+#: Requests of one connection that are taken in one turn of the reactor: what a client has pipelined beyond that waits for the next, so that
+#: nobody else waits for it. 16 requests that the gateway answers itself take 1 to 2 ms.
+MOST_A_TURN = 16
 #: A chunked body may take this many bytes on the wire, and `CHUNK_RATIO` times its data: chunks of one byte pass, floods of chunk
 #: extensions and trailers do not (Go bounds them since CVE-2023-39326).
 CHUNK_OVERHEAD = 16 * 1024
 CHUNK_RATIO = 16
 
+_BLANK_LINES = re.compile(rb"(?:\r\n)+")
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?= )")
 
 
@@ -58,17 +60,21 @@ class GatewayChannel(Protocol):
         self._receive: Callable[[bytes], bytes] = self._receive_head
         self._paused = False  # the socket is not read
         self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
+        self._taken = 0  # requests that were taken in this turn of the reactor
         self._current: GatewayRequest | None = None  # the request that is being answered
         self._body: ClientBody | None = None  # the body that is coming in
         self._body_left = 0  # bytes of it that have not come, if its length is known
         self._wire_bytes = 0  # bytes of a chunked body, framing included
-        self._chunk_data: list[bytes] = []  # what of a chunked body came in one segment
+        self._chunked: ChunkedDecoder | None = None  # of the body that is coming in
         self._drained = 0
         self._broken = False  # what follows on the wire cannot be understood any more
-        self._stalled = False  # the client does not take its answer
-        self._lingering = False  # our last word is said
-        self._deadline = Deadline(site.clock, self._expired)
+        self._time = StateLimit(site.clock, site.state_limits, site.limits.send_timeout, ClientState.NEW, self._expired)
         self._begin_head()
+
+    @property
+    def state(self) -> ClientState:
+        """What the connection is doing."""
+        return self._time.state
 
     @property
     def busy(self) -> bool:
@@ -88,16 +94,17 @@ class GatewayChannel(Protocol):
         if host:
             transport.setTcpNoDelay(True)
         self._site.channels.add(self)
-        self._deadline.set(self._limits.header_timeout)
+        self._time.enter(ClientState.NEW)
 
     def dataReceived(self, data: bytes) -> None:
         """Give `data` to the current state, and what that leaves to the next one."""
+        self._taken = 0
         while data:
             data = self._receive(data)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever is concerned that the client is gone."""
-        self._deadline.close()
+        self._time.close()
         self._let_go("client")
         self._site.forget(self)  # at last: it may be what a drain waits for, and the request's books are closed then
 
@@ -113,19 +120,15 @@ class GatewayChannel(Protocol):
         self._url = b""
         self._pairs: list[tuple[bytes, bytes]] = []  # names and values of the fields that have come
         self._headers_complete = False
-        self._message_complete = False
         self._body = None
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
 
     def _receive_head(self, data: bytes) -> bytes:
         before = len(self._head)
-        if before:
-            head = self._head + data
-        else:
-            if data[0] in b"\r\n":  # RFC 9112 §2.2: empty lines before a request are ignored
-                return data.lstrip(b"\r\n")
-            head = data
+        head = self._head + data if before else data
+        if head[0] in b"\r\n":
+            return self._receive_blank_lines(head)
         end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
         rest = b""
         if 4 <= end < len(head):
@@ -143,15 +146,28 @@ class GatewayChannel(Protocol):
             return b""
         if end < 4:
             if not before:
-                self._wait(self._limits.header_timeout)
+                self._time.enter(ClientState.HEAD)
             return b""
         return self._start(head, rest)
+
+    def _receive_blank_lines(self, data: bytes) -> bytes:
+        """Skip empty lines before a request (RFC 9112 §2.2); a CR or LF alone is none."""
+        blank = _BLANK_LINES.match(data)
+        rest = data[blank.end() :] if blank is not None else data
+        self._head = b""
+        if rest == b"\r":
+            self._head = rest  # its LF may still come; this is no request yet
+            return b""
+        if rest and rest[0] in b"\r\n":
+            self._refuse(BadRequest(reason="a CR or LF alone before the request line"), HeaderFields())
+            return b""
+        return rest
 
     def _parse(self, data: bytes) -> GatewayError | None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # the head was whole, and the parser is ready for the next: what to make of an upgrade, `_start` says
+            pass  # the head was whole; what follows is a body by its own framing, or the next request (RFC 9110 §7.8)
         except httptools.HttpParserError as error:
             reason = "a line that does not end with CR LF" if BARE_LINE_END.search(self._head) else f"malformed HTTP: {error}"
             return BadRequest(reason=reason)
@@ -164,33 +180,37 @@ class GatewayChannel(Protocol):
         if version is None:
             error: GatewayError | None = BadRequest(reason="malformed request line")
         else:
-            error = refusal_of(self._method, version, fields, upgrade=self._upgrade, limits=self._limits)
+            error = refusal_of(self._method, version, fields, limits=self._limits)
         if error is not None:
             self._refuse(error, fields)
             return b""
-        body: ClientBody | None = None
-        self._receive = self._hold
-        if not self._message_complete:
-            length = fields.first.get(b"content-length")
-            if length is not None:
-                self._body_left = int(length)
-                body = ClientBody(self, self._body_left)
-                self._receive = self._receive_sized
-                self._parser = None  # bodies of known length are counted here, not parsed: it stands in the middle of one
-            else:
-                self._wire_bytes = 0
-                body = ClientBody(self, None)
-                self._receive = self._receive_chunked
-        self._body = body
+        body = self._body = self._begin_body(fields.first)
         if body is None and version == b"1.1" and KnownSection.fits(fields):
             self._known = KnownSection(head, fields, keep_alive=self._keep_alive)
-        self._wait_for_nothing()
         self._answer(
             GatewayRequest(
                 self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
             )
         )
         return rest
+
+    def _begin_body(self, fields: Mapping[bytes, bytes]) -> ClientBody | None:
+        """Get ready for the body that a good head announces (RFC 9112 §6.3), and return it; None if there is none."""
+        length = fields.get(b"content-length")
+        if b"transfer-encoding" in fields:
+            self._wire_bytes = 0
+            self._chunked = ChunkedDecoder()
+            self._receive = self._receive_chunked
+            body = ClientBody(self, None)
+        elif length is not None and int(length):
+            self._body_left = int(length)
+            self._receive = self._receive_sized
+            body = ClientBody(self, self._body_left)
+        else:
+            self._receive = self._hold
+            return None
+        self._parser = None  # it stands before the body, which is not given to it
+        return body
 
     def _start_known(self, line: tuple[bytes, bytes], rest: bytes) -> bytes:
         """Hand over a request of which only the request line is new."""
@@ -202,7 +222,6 @@ class GatewayChannel(Protocol):
             self._refuse(error, known.fields)
             return b""
         self._receive = self._hold
-        self._wait_for_nothing()
         self._answer(
             GatewayRequest(self, self._method, self._url, known.fields, http10=False, keep_alive=known.keep_alive, body=None, refusal=None)
         )
@@ -213,7 +232,6 @@ class GatewayChannel(Protocol):
         self._broken = True
         self._parser = None
         self._receive = self._drain
-        self._wait_for_nothing()
         method = _METHOD.match(self._head)
         self._answer(
             GatewayRequest(
@@ -229,7 +247,9 @@ class GatewayChannel(Protocol):
         )
 
     def _answer(self, request: GatewayRequest) -> None:
+        self._taken += 1
         self._current = request
+        self._time.enter(ClientState.RESPONDING)
         self._site.resource.render(request)
 
     # -- receiving: a body -------------------------------------------------------------------------------------------
@@ -245,23 +265,18 @@ class GatewayChannel(Protocol):
         return rest
 
     def _receive_chunked(self, data: bytes) -> bytes:
-        taken = 0
+        chunked = self._chunked
+        assert chunked is not None
         try:
-            for piece, end in pieces(data):
-                self._parser.feed_data(piece)
-                taken = end
-                if self._message_complete:
-                    break
+            came, taken = chunked.decode(data)
         except httptools.HttpParserError as error:
             self._break_body(BadRequest(reason=f"malformed chunked body: {error}"))
             return b""
         self._wire_bytes += taken
-        came, self._chunk_data = self._chunk_data, []
-        whole = self._message_complete
-        refusal = self._over_body_limit(sum(map(len, came)))
+        refusal = self._over_body_limit(len(came))
         if refusal is not None:
             self._break_body(refusal)
-        elif (not came or self._body_data(came[0] if len(came) == 1 else b"".join(came), more=not whole)) and whole:
+        elif (not came or self._body_data(came, more=not chunked.ended)) and chunked.ended:
             self._body_came()
         return data[taken:]
 
@@ -280,8 +295,8 @@ class GatewayChannel(Protocol):
         body = self._body
         assert body is not None
         if body.flows:
-            if not body.unwanted:
-                self._wait(self._limits.body_timeout)
+            if self._time.state is ClientState.BODY:
+                self._time.enter(ClientState.BODY)  # progress
         elif more:
             self._pause()
         body.data(data)
@@ -289,23 +304,24 @@ class GatewayChannel(Protocol):
 
     def _body_came(self) -> None:
         body, self._body = self._body, None
-        self._wait_for_nothing()
+        self._chunked = None
         if self._current is None:  # it was answered before its body had come
             self._next()
             return
         self._receive = self._hold
+        self._time.enter(ClientState.RESPONDING)
         assert body is not None
         body.end()
 
     def _break_body(self, error: Exception) -> None:
         body, self._body = self._body, None
         self._broken = True
-        self._parser = None
+        self._parser = self._chunked = None
         self._receive = self._drain
-        self._wait_for_nothing()
         if self._current is None:
             self.cut()
         else:
+            self._time.enter(ClientState.RESPONDING)
             assert body is not None
             body.fail(error)
 
@@ -327,9 +343,8 @@ class GatewayChannel(Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head; what comes after a body is a trailer, and trailers do not become headers (RFC 9110 §6.5.1)."""
-        if not self._headers_complete:
-            self._pairs.append((name, value.rstrip(b" \t")))
+        """Take a field of the head."""
+        self._pairs.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Take what llhttp makes of the head."""
@@ -337,15 +352,6 @@ class GatewayChannel(Protocol):
         self._headers_complete = True
         self._method = parser.get_method()
         self._keep_alive = parser.should_keep_alive()
-        self._upgrade = parser.should_upgrade()
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of a chunked body."""
-        self._chunk_data.append(data)
-
-    def on_message_complete(self) -> None:
-        """The message is whole."""
-        self._message_complete = True
 
     # -- what the request and its body ask for -----------------------------------------------------------------------
 
@@ -368,27 +374,31 @@ class GatewayChannel(Protocol):
             if not request.begun and self._body is not None and not self._body.received:
                 self.outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._body is not None:
-            self._wait(self._limits.body_timeout)
+            self._time.enter(ClientState.BODY)
             self._resume()
 
     def pause_body(self) -> None:
         """Stop reading the body."""
         if self._body is not None:
-            self._wait_for_nothing()
+            self._time.enter(ClientState.RESPONDING)
             self._pause()
+
+    def body_unwanted(self) -> None:
+        """Nobody takes the rest of the body; what of it still comes while the response is sent is thrown away."""
+        self._time.move(ClientState.RESPONDING)
 
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written: go on to the next request, or close."""
         self._current = None
         body = self._body
         if body is not None:
-            body.stopProducing()
+            body.abandon()
         if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the answer's head had promised
             self._close()
         elif body is None:
             self._next()
         else:
-            self._wait(LINGER)
+            self._time.enter(ClientState.DRAINING)
             self._resume()
 
     def cut(self, by: str = "client") -> None:
@@ -398,6 +408,7 @@ class GatewayChannel(Protocol):
         transport.abortConnection()
 
     def _let_go(self, by: str) -> None:
+        self._time.enter(ClientState.CLOSED)
         self._receive = self._drain
         self._held = b""
         request, self._current = self._current, None
@@ -409,17 +420,22 @@ class GatewayChannel(Protocol):
 
     def retire(self) -> None:
         """Close as soon as no request is under way: the listener is draining."""
-        if self._current is None and not self._head and not self._lingering:
+        if self._time.state in (ClientState.NEW, ClientState.IDLE):
             self._close()
 
     # -- between requests --------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
-        if self._stalled:  # answers would pile up: the next request waits until the client has taken this one's
-            self._receive = self._hold
+        """Take the next request, unless it has to wait: until the client has taken the responses before it, or for the next turn."""
+        if self._time.stalled:
+            self._hold_back()
+            return
+        if self._taken >= MOST_A_TURN:
+            self._hold_back()
+            self._site.turn.at_end(self._go_on)
             return
         self._begin_head()
-        self._deadline.set(self._limits.idle_timeout)
+        self._time.enter(ClientState.IDLE)
         self._resume()
         held, self._held = self._held, b""
         if held:
@@ -427,19 +443,27 @@ class GatewayChannel(Protocol):
         if self._site.draining:
             self.retire()
 
+    def _hold_back(self) -> None:
+        self._receive = self._hold
+        self._time.enter(ClientState.HELD)
+
+    def _go_on(self) -> None:
+        if self._time.state is ClientState.HELD:
+            self._taken = 0
+            self._next()
+
     def _close(self) -> None:
         """Say that this was the last word; a client that is still sending gets time to read it (RFC 9112 §9.6)."""
         unread = self._broken or self._body is not None or bool(self._held)
         self._receive = self._drain
         self._body = None
         self._held = b""
-        self._lingering = True
+        self._time.enter(ClientState.CLOSING)
         if unread:
             self._resume()
             self.outlet.half_close()
         else:
             self.outlet.close()
-        self._deadline.set(LINGER if self.outlet.idle else self._limits.send_timeout)
 
     def _pause(self) -> None:
         if not self._paused:
@@ -457,36 +481,20 @@ class GatewayChannel(Protocol):
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    def _wait(self, seconds: float) -> None:
-        """Set the limit of what the connection waits for; while the client does not take its answer, the limit on that counts alone."""
-        if not self._stalled:
-            self._deadline.set(seconds)
-
-    def _wait_for_nothing(self) -> None:
-        if not self._stalled:
-            self._deadline.clear()
-
     def _on_stalled(self, stalled: bool) -> None:
-        self._stalled = stalled
         if stalled:
-            self._deadline.set(self._limits.send_timeout)
-        elif self._lingering or (self._current is None and self._body is not None):
-            self._deadline.set(LINGER)
-        elif self._body is not None and not self._paused:
-            self._deadline.set(self._limits.body_timeout)
-        elif self._current is not None:
-            self._deadline.clear()
-        elif self._receive == self._hold:
-            self._next()
-        else:
-            self._deadline.set(self._limits.header_timeout if self._head else self._limits.idle_timeout)
+            self._time.stall(self.outlet)
+            return
+        self._time.unstall()
+        self._go_on()
 
     def _expired(self) -> None:
-        if self._lingering or self._stalled:
+        state = self._time.state
+        if self._time.stalled or state in (ClientState.CLOSING, ClientState.DRAINING, ClientState.HELD):
             self.cut("timeout:send")
-        elif self._body is not None:
+        elif state is ClientState.BODY:
             self._break_body(RequestTimeout(reason="the body stopped coming", end="timeout:body"))
-        elif self._head:
+        elif state is ClientState.HEAD:
             self._refuse(RequestTimeout(reason="the head did not come in time", end="timeout:header"), HeaderFields(self._pairs))
         else:
             self._close()

@@ -12,6 +12,7 @@ from twisted.web.resource import Resource
 from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings
 from nnogw.wire.hangup import HangupWatch
+from nnogw.wire.limits import client_limits
 from nnogw.wire.outlet import Turn
 from nnogw.wire.server import GatewayChannel
 
@@ -36,6 +37,7 @@ class GatewaySite(ServerFactory):
         self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
         self.clock = clock
         self.limits = limits
+        self.state_limits = client_limits(limits)
         self.turn = turn or Turn(clock)
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()

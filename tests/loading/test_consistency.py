@@ -50,6 +50,33 @@ class OriginTests(SynchronousTestCase):
         self.assertEqual(problems('[cors]\norigins = ["https://app.example.com"]\ncredentials = true'), [])
 
 
+class CorsHeaderTests(SynchronousTestCase):
+    """Each header is named once, and all of them only where browsers understand it."""
+
+    def test_a_header_is_named_once_whatever_its_case(self) -> None:
+        """It is told where it stands already."""
+        for option in ("allow_headers", "expose_headers"):
+            self.assertEqual(
+                problems(f'[cors]\n{option} = ["X-A", "X-B", "x-a"]'),
+                [f'nnogw.toml: [cors] {option} #3: found "x-a", which is #1 already'],
+            )
+
+    def test_one_that_is_built_in_may_be_named(self) -> None:
+        """So that a later version can have more of them."""
+        self.assertEqual(problems('[cors]\nallow_headers = ["content-type"]\nexpose_headers = ["retry-after"]'), [])
+
+    def test_all_headers_with_credentials_are_refused(self) -> None:
+        """A browser would look for a header of the name *."""
+        for option in ("allow_headers", "expose_headers"):
+            (line,) = problems(f'[cors]\n{option} = ["X-A", "*"]\ncredentials = true')
+            self.assertTrue(line.startswith(f'nnogw.toml: [cors] {option}: found "*" together with credentials = true'), line)
+            self.assertEqual(problems(f'[cors]\n{option} = ["X-A", "*"]'), [])
+
+    def test_what_is_no_list_of_names_is_told_once(self) -> None:
+        """Types come first."""
+        self.assertEqual(len(problems("[cors]\nallow_headers = 3\nexpose_headers = [3]")), 2)
+
+
 class BypassTests(SynchronousTestCase):
     """A lost variable cannot open a production gateway."""
 

@@ -88,7 +88,8 @@ class TableTests(SynchronousTestCase):
     def test_an_unknown_key_without_a_near_one_is_answered_with_all(self) -> None:
         """So that nobody has to look them up."""
         self.assertEqual(
-            problems("[cors]\nzzz = 3"), ["nnogw.toml: [cors] zzz: unknown key, expected one of credentials, max_age, origins"]
+            problems("[[routes]]\nzzz = 3\nprefix = '/api/a'\nservice = 'iam'"),
+            ["nnogw.toml: [[routes]] #1 zzz: unknown key, expected one of prefix, service, upstream_path"],
         )
 
     def test_an_unknown_table_is_an_unknown_key(self) -> None:

@@ -66,6 +66,11 @@ class ValueTests(SynchronousTestCase):
         self.good(values.field_value, ["", "DENY", "a b", "x"])
         self.bad(values.field_value, ["a\r\nSet-Cookie: b", "a\n", " a", "a ", "é", "a\tb", "\x7f", 1])
 
+    def test_a_cors_header_is_a_name_or_all_of_them(self) -> None:
+        """An asterisk within a name is allowed there (RFC 9110 §5.6.2), but was meant otherwise."""
+        self.good(values.cors_header, ["X-Client-Version", "etag", "x_a.b", "*"])
+        self.bad(values.cors_header, ["", "X-A, X-B", "X A", "X-A:", "X-*", "**", "é", "X-A\n", "X-A\r\nSet-Cookie", 1, None])
+
     def test_a_service_key_can_come_after_bearer(self) -> None:
         """Visible ASCII, of a length that the gateway reads."""
         self.good(values.service_key, ["s3cret!", "x" * 8192])
@@ -104,6 +109,15 @@ class ValueTests(SynchronousTestCase):
         """It goes out as it is."""
         self.good(values.upstream_path, ["", "/v2", "/v2/", "/%7Eme"])
         self.bad(values.upstream_path, ["v2", "/a?b", "/../a", "/a b", 1])
+
+    def test_a_request_pattern_is_a_method_and_a_path(self) -> None:
+        """An asterisk may end it; anything else would not match what its author thinks."""
+        self.good(values.request_pattern, ["GET /health", "HEAD /health", "GET /", "GET /*", "POST /api/v1/docs/*", "GET /api*"])
+        self.bad(
+            values.request_pattern, ["", "GET", "/health", "get /health", "* /health", "GET  /health", "GET /a/*/b", "GET /**", "GET *"]
+        )
+        self.bad(values.request_pattern, ["GET /health?x=1", "GET /a/../b", "GET /a b", "GET /health ", "GET health", 1, None])
+        self.assertEqual(values.request_pattern("GET /%68ealth"), 'the path in its canonical form: "/health"')
 
     def test_a_public_pattern_is_a_method_and_a_path_under_api(self) -> None:
         """An asterisk may end it; anything else would not match what its author thinks."""

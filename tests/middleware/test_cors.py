@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import BadRequest
+from nnogw.errors import BadRequest, HeadersTooLarge, RefusedTarget
 from nnogw.exchange import Exchange, Response
 from nnogw.middleware.cors import Cors
 from nnogw.settings import CorsSettings
@@ -107,16 +107,45 @@ class Answers(SynchronousTestCase):
         )
         self.assertEqual(request.answer_additions, [(b"vary", b"Vary", b"Origin")])
 
+    def test_a_preflight_is_answered_here_although_its_path_is_refused(self) -> None:
+        """Else the browser does not send the request, and the page never sees why it is refused."""
+        for origin, allowed_origin in ((_APP, _APP), (b"https://evil.example", None)):
+            request = exchange(b"OPTIONS", fields=[(b"Origin", origin), (b"Access-Control-Request-Method", b"PUT")])
+            request.refusal = RefusedTarget(reason="a dot segment in the path")
+            further = Further()
+            response = self.successResultOf(Cors(_SETTINGS)(request, further))
+            self.assertEqual((response.status, further.calls), (204, 0))
+            told = {name: value for _, name, value in response.fields}
+            self.assertEqual(told.get(b"Access-Control-Allow-Origin"), allowed_origin)
+
+    def test_pages_may_send_and_read_what_the_settings_add(self) -> None:
+        """Behind what they always may; a header is named once, whatever its case."""
+        more = CorsSettings(
+            origins=("https://app.example",),
+            allow_headers=("X-Client-Version", "content-type", "*"),
+            expose_headers=("ETag", "retry-after"),
+        )
+        preflight = exchange(b"OPTIONS", fields=[(b"Origin", _APP), (b"Access-Control-Request-Method", b"PUT")])
+        told = {name: value for _, name, value in self.successResultOf(Cors(more)(preflight, Further())).fields}
+        self.assertEqual(told[b"Access-Control-Allow-Headers"], b"Content-Type, Authorization, X-Request-Id, X-Client-Version, *")
+        request = exchange(fields=[(b"Origin", _APP)])
+        Cors(more)(request, Further())
+        self.assertEqual(
+            values(request)[b"Access-Control-Expose-Headers"],
+            b"X-Request-Id, X-Nno-Trace-Id, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, ETag",
+        )
+
     def test_a_refused_preflight_says_nothing_of_access(self) -> None:
         """It is a 204 all the same."""
         response, _ = self.preflight(b"https://evil.example")
         self.assertEqual((response.status, response.fields), (204, []))
 
     def test_any_other_options_goes_on(self) -> None:
-        """Without an origin, without the method that is asked for, or refused already."""
+        """Without an origin, without the method that is asked for, or itself malformed or over a limit."""
         for fields in ([(b"Access-Control-Request-Method", b"PUT")], [(b"Origin", _APP)]):
             further = Further()
             self.assertIs(Cors(_SETTINGS)(exchange(b"OPTIONS", fields=fields), further), further.waiting)
-        refused, further = exchange(b"OPTIONS", fields=[(b"Origin", _APP), (b"Access-Control-Request-Method", b"PUT")]), Further()
-        refused.refusal = BadRequest()
-        self.assertIs(Cors(_SETTINGS)(refused, further), further.waiting)
+        for error in (BadRequest(), HeadersTooLarge()):
+            refused, further = exchange(b"OPTIONS", fields=[(b"Origin", _APP), (b"Access-Control-Request-Method", b"PUT")]), Further()
+            refused.refusal = error
+            self.assertIs(Cors(_SETTINGS)(refused, further), further.waiting)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import NotFound, ServiceUnavailable, UpstreamFailed
+from nnogw.errors import NotFound, PayloadTooLarge, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields, field
 from nnogw.interfaces import Body
@@ -31,8 +31,11 @@ class Service:
         self.fields: list[Field] = []
         self.answer: Deferred[Any] = Deferred()
 
-    def forward(self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None) -> Deferred[Any]:
+    def forward(
+        self, method: bytes, target: bytes, fields: list[Field], body: Body | None, host: bytes | None, hinted: object = None
+    ) -> Deferred[Any]:
         """Take note, and wait for the test."""
+        self.hinted = hinted
         self.sent.append((method, target, body, host))
         self.fields = fields
         return self.answer
@@ -113,6 +116,23 @@ class ProxyTests(SynchronousTestCase):
         service.answer.errback(UpstreamFailed())
         self.failureResultOf(answer, UpstreamFailed)
         self.assertEqual(request.upstream_time, 2)
+
+    def test_what_went_wrong_with_the_service_is_noted(self) -> None:
+        """Not what went wrong with the client's own body, nor that the client has left."""
+        for error, kind in (
+            (UpstreamFailed(), "reset"),
+            (UpstreamFailed(kind="connect"), "connect"),
+            (UpstreamFailed(kind="tls"), "tls"),
+            (UpstreamFailed(kind="malformed"), "malformed"),
+            (UpstreamTimeout(), "timeout"),
+            (PayloadTooLarge(), ""),
+            (CancelledError(), ""),
+        ):
+            service, request = Service(), exchange()
+            answer = self.proxied(request, service)
+            service.answer.errback(error)
+            self.failureResultOf(answer, type(error))
+            self.assertEqual(request.upstream_failure, kind, repr(error))
 
     def test_without_a_route_there_is_nothing(self) -> None:
         """404."""

@@ -19,7 +19,7 @@ class RequestMetricsTests(SynchronousTestCase):
     """Requests are counted when they have ended."""
 
     def setUp(self) -> None:
-        self.metrics = RequestMetrics()
+        self.metrics = RequestMetrics(["billing", "iam"])
         self.registry = CollectorRegistry()
         self.registry.register(self.metrics)
 
@@ -30,20 +30,22 @@ class RequestMetricsTests(SynchronousTestCase):
         return self.registry.get_sample_value(name, labels)
 
     def test_requests_are_counted_by_route_method_status_and_end(self) -> None:
-        """The status by its class."""
+        """The status by its code: 401 and 404, 502 and 503 have different causes."""
         self.observe()
+        self.observe(status=204)
         self.observe(status=204)
         self.observe(status=404)
         self.observe(method=b"POST", status=503, end="gateway", route=IAM)
-        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/billing", method="GET", status="2xx", end="upstream"), 2)
-        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/billing", method="GET", status="4xx", end="upstream"), 1)
-        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/iam", method="POST", status="5xx", end="gateway"), 1)
+        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/billing", method="GET", status="200", end="upstream"), 1)
+        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/billing", method="GET", status="204", end="upstream"), 2)
+        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/billing", method="GET", status="404", end="upstream"), 1)
+        self.assertEqual(self.value("nnogw_requests_total", route="/api/v1/iam", method="POST", status="503", end="gateway"), 1)
 
     def test_what_clients_invent_makes_no_labels(self) -> None:
         """Neither methods nor paths."""
         for number in range(100):
             self.observe(method=b"M%d" % number, path=b"/%d" % number, route=None, status=404, end="gateway")
-        self.assertEqual(self.value("nnogw_requests_total", route="none", method="other", status="4xx", end="gateway"), 100)
+        self.assertEqual(self.value("nnogw_requests_total", route="none", method="other", status="404", end="gateway"), 100)
         (requests,) = [family for family in self.registry.collect() if family.name == "nnogw_requests"]
         self.assertEqual(len(requests.samples), 1)
 
@@ -82,6 +84,36 @@ class RequestMetricsTests(SynchronousTestCase):
         self.observe(status=400, refusal=BadRequest(), end="gateway")
         self.observe(status=499, refusal=RateLimited(3), end="client")
         self.assertEqual(self.value("nnogw_rate_limited_total", route="/api/v1/billing"), 1)
+
+    def test_failures_of_services_are_counted_by_kind(self) -> None:
+        """Beside the status, which says 502 for most of them."""
+        self.observe(status=502, upstream_failure="connect")
+        self.observe(status=502, upstream_failure="connect")
+        self.observe(status=504, upstream_failure="timeout")
+        self.observe(status=502, upstream_failure="reset", route=IAM)
+        self.observe(status=502)  # the service's own
+        found = {
+            tuple(sample.labels.values()): sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == "nnogw_upstream_failures_total" and sample.value
+        }
+        self.assertEqual(found, {("billing", "connect"): 2, ("billing", "timeout"): 1, ("iam", "reset"): 1})
+
+    def test_failures_of_services_begin_at_zero(self) -> None:
+        """A series that appears with its first failure would hide that failure from rate()."""
+        for service in ("billing", "iam"):
+            for kind in ("connect", "reset", "tls", "timeout", "malformed"):
+                self.assertEqual(self.value("nnogw_upstream_failures_total", service=service, kind=kind), 0)
+        self.assertIsNone(self.value("nnogw_upstream_failures_total", service="cli", kind="connect"))
+
+    def test_every_metric_explains_itself(self) -> None:
+        """In a sentence, under a name that says whose it is."""
+        families = list(self.registry.collect())
+        self.assertGreater(len(families), 5)
+        for family in families:
+            self.assertTrue(family.name.startswith("nnogw_"), family.name)
+            self.assertRegex(family.documentation, r"\A[A-Z][^?]{15,}\.\Z")
 
     def test_both_formats_can_be_read(self) -> None:
         """The one of Prometheus unless OpenMetrics is asked for."""

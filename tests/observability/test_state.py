@@ -77,6 +77,15 @@ class StateTests(SynchronousTestCase):
         self.assertEqual(build.samples[0].labels["version"], __version__)
         self.assertEqual(set(build.samples[0].labels), {"version", "python", "twisted"})
 
+    def test_every_metric_explains_itself(self) -> None:
+        """In a sentence, with the nouns that operators know, under a name that says whose it is."""
+        families = list(self.registry.collect())
+        self.assertGreater(len(families), 10)
+        for family in families:
+            self.assertTrue(family.name.startswith("nnogw_"), family.name)
+            self.assertRegex(family.documentation, r"\A[A-Z][^?]{10,}\.\Z")
+            self.assertNotIn("uestion", family.documentation)
+
     def test_it_counts_verdicts(self) -> None:
         """What was in memory, what IAM was asked for, what had to make room."""
         for token in (b"a", b"a", b"b"):

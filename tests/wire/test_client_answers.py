@@ -140,6 +140,7 @@ class Malformed(SynchronousTestCase):
             upstreams.line.answer(data)
             failure = self.failureResultOf(waiting, UpstreamFailed)
             self.assertIn("malformed answer", failure.value.reason)
+            self.assertEqual(failure.value.kind, "malformed")
             self.assertTrue(upstreams.line.aborted, data[:60])
 
     def test_a_chunked_body_that_is_none_breaks_the_answer(self) -> None:

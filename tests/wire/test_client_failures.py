@@ -27,10 +27,10 @@ class Late(SynchronousTestCase):
     def test_an_answer_that_does_not_come(self) -> None:
         """Within `response_timeout`, however slowly its head drips in."""
         waiting = self.upstreams.get()
-        self.clock.advance(29)
+        self.upstreams.advance(29)
         self.upstreams.line.answer(b"HTTP/1.1 200")
         self.assertNoResult(waiting)
-        self.clock.advance(1)
+        self.upstreams.advance(1)
         self.assertEqual(self.failureResultOf(waiting, UpstreamTimeout).value.end, "timeout:response")
         self.assertTrue(self.upstreams.line.aborted)
 
@@ -38,21 +38,21 @@ class Late(SynchronousTestCase):
         """Within `idle_timeout`."""
         waiting = self.upstreams.send(UpstreamRequest(b"POST", b"/", b"service", [], ScriptedBody(10)))
         self.upstreams.line.producer.pauseProducing()
-        self.clock.advance(60)
+        self.upstreams.advance(60)
         self.assertEqual(self.failureResultOf(waiting, UpstreamTimeout).value.end, "timeout:request")
 
     def test_the_time_for_the_answer_begins_when_the_request_is_through(self) -> None:
         """A slow client is not the upstream's fault."""
         body = ScriptedBody(3)
         waiting = self.upstreams.send(UpstreamRequest(b"POST", b"/", b"service", [], body))
-        self.clock.advance(1000)
+        self.upstreams.advance(1000)
         body.consumer.body_data(b"abc")
         body.consumer.body_ended()
         self.upstreams.line.producer.pauseProducing()
         self.upstreams.line.producer.resumeProducing()
-        self.clock.advance(29)
+        self.upstreams.advance(29)
         self.assertNoResult(waiting)
-        self.clock.advance(1)
+        self.upstreams.advance(1)
         self.failureResultOf(waiting, UpstreamTimeout)
 
     def test_a_body_that_stops_coming(self) -> None:
@@ -60,16 +60,16 @@ class Late(SynchronousTestCase):
         waiting = self.upstreams.get()
         self.upstreams.line.answer(HALF)
         response, collected = self.successResultOf(waiting), Collected()
-        self.clock.advance(1000)
+        self.upstreams.advance(59)
         response.body.stream(collected)
         response.body.pauseProducing()
-        self.clock.advance(1000)
+        self.upstreams.advance(1000)
         response.body.resumeProducing()
-        self.clock.advance(59)
+        self.upstreams.advance(59)
         self.upstreams.line.answer(b"c")
-        self.clock.advance(59)
+        self.upstreams.advance(59)
         self.assertIsNone(collected.error)
-        self.clock.advance(1)
+        self.upstreams.advance(1)
         self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:idle", True))
 
     def test_an_idle_connection_is_closed_after_a_while(self) -> None:
@@ -77,7 +77,7 @@ class Late(SynchronousTestCase):
         self.upstreams.get()
         self.upstreams.line.answer(OK)
         self.assertEqual(self.upstreams.pool.idle, 1)
-        self.clock.advance(90)
+        self.upstreams.advance(90)
         self.assertEqual((self.upstreams.pool.idle, self.upstreams.line.lost, self.upstreams.pool.open), (0, True, 0))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
@@ -35,35 +38,38 @@ class _Socket:
         return takes
 
 
-class _PlainTransport(Connection):
-    """Twisted's transport of a plain socket, as far as an outlet uses it."""
+class _Poller:
+    """The part of a reactor that watches sockets for writability."""
 
     def __init__(self) -> None:
+        self.writers: list[Any] = []
+
+    def addWriter(self, writer: Any) -> None:
+        self.writers.append(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writers.remove(writer)
+
+
+class _PlainTransport(Connection):
+    """Twisted's transport of a plain socket, on a socket that a test scripts."""
+
+    connected = 1
+
+    def __init__(self) -> None:
+        FileDescriptor.__init__(self, reactor=_Poller())
         self.socket = _Socket()
-        self.buffer = b""
         self.calls: list[str] = []
-        self.producer: Any = None
 
     def getHandle(self) -> Any:
         return self.socket
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        assert self.producer is None
-        assert not streaming
-        self.producer = producer
-        producer.resumeProducing()
+    def fileno(self) -> int:
+        return -1
 
-    def unregisterProducer(self) -> None:
-        self.producer = None
-
-    def write(self, data: bytes) -> None:
-        self.buffer += data
-
-    def drain(self) -> None:
-        """Send what is buffered, and ask for more, as Twisted does."""
-        self.buffer, data = b"", self.buffer
-        self.socket.sent.append(data)
-        self.producer.resumeProducing()
+    def writable(self) -> Any:
+        """Do what a reactor does when the socket can be written."""
+        return self.doWrite()
 
     def loseConnection(self) -> None:
         self.calls.append("close")
@@ -119,36 +125,35 @@ class PlainSockets(_OutletTests):
         self.assertEqual(len(self.socket.sent), 1)
 
     def test_what_the_socket_does_not_take_goes_out_in_order(self) -> None:
-        """Through the transport; what is written meanwhile waits behind it."""
-        self.socket.takes = [3]
+        """When the socket can be written again; what is written meanwhile waits behind it."""
+        self.socket.takes = [3, 2, BlockingIOError(errno.EAGAIN, "full")]
         self.outlet.write(b"abcdef")
         self.turn()
-        self.assertEqual(self.stalls, [True])
+        self.assertEqual((self.stalls, len(self.transport.reactor.writers)), ([True], 1))
         self.assertFalse(self.outlet.idle)
         self.outlet.write(b"ghi")
         self.turn()
         self.outlet.flush()
-        self.transport.drain()
+        self.assertIsNone(self.transport.writable())
+        self.assertIsNone(self.transport.writable())
         self.outlet.write(b"jkl")
-        self.transport.drain()
-        self.assertEqual(self.stalls, [True, True, True])
-        self.transport.drain()
-        self.assertEqual(self.socket.sent, [b"abc", b"def", b"ghi", b"jkl"])
-        self.assertEqual(self.stalls, [True, True, True, False])
+        self.assertEqual(self.stalls, [True])
+        self.transport.writable()
+        self.assertEqual(self.socket.sent, [b"abc", b"de", b"fghijkl", b""])
+        self.assertEqual((self.stalls, self.transport.reactor.writers), ([True, False], []))
         self.assertTrue(self.outlet.idle)
         self.outlet.write(b"mno")
         self.turn()
         self.assertEqual(self.socket.sent[-1], b"mno")
 
-    def test_a_socket_that_takes_nothing_or_is_broken_leaves_all_to_the_transport(self) -> None:
-        """Which finds the same error, and reports it as it does."""
-        for error in (BlockingIOError(errno.EAGAIN, "full"), ConnectionResetError(errno.ECONNRESET, "gone")):
-            self.setUp()
-            self.socket.takes = [error]
-            self.outlet.write(b"abc")
-            self.turn()
-            self.assertEqual(self.transport.buffer, b"abc")
-            self.assertEqual(self.stalls, [True])
+    def test_a_broken_socket_is_reported_when_it_is_written_again(self) -> None:
+        """The reactor then ends the connection, as after any error."""
+        broken = ConnectionResetError(errno.ECONNRESET, "gone")
+        self.socket.takes = [broken, broken]
+        self.outlet.write(b"abc")
+        self.turn()
+        self.assertEqual(self.stalls, [True])
+        self.assertIs(self.transport.writable(), CONNECTION_LOST)
 
     def test_a_source_is_paused_while_the_socket_is_full(self) -> None:
         """Until everything has been taken."""
@@ -158,9 +163,10 @@ class PlainSockets(_OutletTests):
         self.turn()
         self.assertEqual(self.source.calls, ["pause"])
         self.outlet.write(b"def")
-        self.transport.drain()
+        self.socket.takes = [2]
+        self.transport.writable()
         self.assertEqual(self.source.calls, ["pause"])
-        self.transport.drain()
+        self.transport.writable()
         self.assertEqual(self.source.calls, ["pause", "resume"])
 
     def test_a_new_source_is_paused_while_the_socket_is_full(self) -> None:
@@ -170,7 +176,7 @@ class PlainSockets(_OutletTests):
         self.turn()
         self.outlet.set_source(self.source)
         self.assertEqual(self.source.calls, ["pause"])
-        self.transport.drain()
+        self.transport.writable()
         self.assertEqual(self.source.calls, ["pause", "resume"])
 
     def test_a_source_that_goes_on_is_paused_again(self) -> None:
@@ -191,8 +197,7 @@ class PlainSockets(_OutletTests):
         self.turn()
         self.outlet.set_source(None)
         self.outlet.write(b"a" * HIGH_WATER)
-        self.transport.drain()
-        self.transport.drain()
+        self.transport.writable()
         self.assertEqual(self.source.calls, ["pause"])
 
     def test_closing_sends_what_was_written(self) -> None:
@@ -207,20 +212,40 @@ class PlainSockets(_OutletTests):
         self.outlet.half_close()
         self.assertEqual((self.socket.sent, self.transport.calls), ([b"bye"], ["half close"]))
 
-    def test_closing_half_waits_until_the_socket_has_taken_all(self) -> None:
-        """The transport would cut off what waits here."""
-        self.socket.takes = [1]
-        self.outlet.write(b"bye")
-        self.outlet.half_close()
-        self.assertEqual(self.transport.calls, [])
-        self.transport.drain()
-        self.assertEqual(self.transport.calls, ["half close"])
+    def test_what_waits_goes_out_before_the_connection_is_closed(self) -> None:
+        """Twisted closes when the socket can be written and nothing is left."""
+        for close in (Outlet.close, Outlet.half_close):
+            self.setUp()
+            self.socket.takes = [1]
+            self.outlet.write(b"bye")
+            close(self.outlet)
+            self.transport.writable()
+            self.assertEqual(self.socket.sent[:2], [b"b", b"ye"])
 
-    def test_a_lost_connection_stops_in_silence(self) -> None:
-        """The protocol hears of it from the transport."""
-        self.outlet.set_source(self.source)
-        self.outlet.stopProducing()
-        self.assertEqual(self.source.calls, [])
+
+class Progress(_OutletTests):
+    """`Outlet.taken`, on real sockets."""
+
+    def test_every_byte_that_the_reader_takes_counts(self) -> None:
+        """Long before the socket says that it can be written again."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            theirs = socket.create_connection(listener.getsockname())
+            ours, _ = listener.accept()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        ours.setblocking(False)
+        transport = _PlainTransport()
+        transport.socket = ours
+        transport.fileno = ours.fileno
+        self.start(transport)
+        self.outlet.write(b"a" * 20_000_000)
+        self.assertEqual(self.stalls, [True])
+        before = self.outlet.taken()
+        size = 0
+        while self.outlet.taken() == before:
+            self.assertLess(size, 10_000_000, "what the reader has taken does not count")
+            size += len(theirs.recv(65_536))
+        self.assertFalse(self.outlet.idle)
 
 
 class OtherTransports(_OutletTests):

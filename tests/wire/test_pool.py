@@ -66,24 +66,25 @@ class Connecting(SynchronousTestCase):
 
     def test_each_failure_is_translated(self) -> None:
         """502, or 504 for what took too long; why is for the log."""
-        for error, kind, reason in (
-            (Refused(), UpstreamFailed, "cannot connect"),
-            (DNSLookupError("no such name"), UpstreamFailed, "cannot connect"),
-            (ConnectTimeout(), UpstreamTimeout, "no connection in time"),
-            (VerificationError(errors=["wrong name"]), UpstreamFailed, "TLS: VerificationError"),
-            (SSL.Error([("SSL routines", "", "certificate verify failed")]), UpstreamFailed, "TLS: Error"),
+        for error, kind, reason, counted_as in (
+            (Refused(), UpstreamFailed, "cannot connect", "connect"),
+            (DNSLookupError("no such name"), UpstreamFailed, "cannot connect", "connect"),
+            (ConnectTimeout(), UpstreamTimeout, "no connection in time", "timeout"),
+            (VerificationError(errors=["wrong name"]), UpstreamFailed, "TLS: VerificationError", "tls"),
+            (SSL.Error([("SSL routines", "", "certificate verify failed")]), UpstreamFailed, "TLS: Error", "tls"),
         ):
             upstreams = Upstreams()
             upstreams.endpoint.outcome = fail(error)
             failure = self.failureResultOf(upstreams.pool.connect(), kind)
             self.assertTrue(failure.value.reason.startswith(reason), failure.value.reason)
+            self.assertEqual(failure.value.kind, counted_as)
 
     def test_it_may_take_its_time_and_no_longer(self) -> None:
         """`connect_timeout`."""
         upstreams = Upstreams(connect_timeout=3)
         upstreams.endpoint.outcome = Deferred()
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.assertEqual(self.failureResultOf(connecting, UpstreamTimeout).value.end, "timeout:connect")
 
     def test_over_tls_it_is_made_when_the_handshake_is_through(self) -> None:
@@ -94,7 +95,7 @@ class Connecting(SynchronousTestCase):
         upstreams.line.connection.handshakeCompleted()
         self.assertIs(self.successResultOf(connecting), upstreams.line.connection)
         connecting = upstreams.pool.connect()
-        upstreams.clock.advance(3)
+        upstreams.advance(3)
         self.failureResultOf(connecting, UpstreamTimeout)
         self.assertTrue(upstreams.line.aborted)
 

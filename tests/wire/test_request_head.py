@@ -14,9 +14,9 @@ LIMITS = LimitSettings(max_header_bytes=1000, max_headers=3, max_target=100, max
 HOST = (b"Host", b"gateway")
 
 
-def status(*pairs: tuple[bytes, bytes], method: bytes = b"POST", version: bytes = b"1.1", upgrade: bool = False) -> int | None:
+def status(*pairs: tuple[bytes, bytes], method: bytes = b"POST", version: bytes = b"1.1") -> int | None:
     """Return the status of the refusal of a head with the fields `pairs`, or None."""
-    refusal = refusal_of(method, version, HeaderFields(pairs), upgrade=upgrade, limits=LIMITS)
+    refusal = refusal_of(method, version, HeaderFields(pairs), limits=LIMITS)
     return None if refusal is None else refusal.status
 
 
@@ -127,18 +127,19 @@ class Refusals(SynchronousTestCase):
         self.assertEqual(status(HOST, (coding, b"gzip, chunked")), 501)
         self.assertEqual(status(HOST, (coding, b"chunked"), (coding, b"chunked")), 501)
 
-    def test_a_body_with_an_upgrade_is_refused(self) -> None:
-        """Llhttp does not frame it; without a body, and where nothing is upgraded, it is an ordinary request."""
-        length = (b"Content-Length", b"4")
-        self.assertEqual(status(HOST, length, upgrade=True), 400)
-        self.assertEqual(status(HOST, (b"Transfer-Encoding", b"chunked"), upgrade=True), 400)
-        self.assertIsNone(status(HOST, upgrade=True))
+    def test_a_body_has_one_framing(self) -> None:
+        """Whatever llhttp has let pass (RFC 9112 §6.3)."""
+        length, coding = (b"Content-Length", b"4"), (b"Transfer-Encoding", b"chunked")
         self.assertIsNone(status(HOST, length))
+        self.assertEqual(status(HOST, length, coding), 400)
+        self.assertEqual(status(HOST, length, length), 400)
+        for value in (b"", b"+4", b"4, 4", b"0x4", b"-1", b"4 4"):
+            self.assertEqual(status(HOST, (b"Content-Length", value)), 400, value)
 
     def test_lengths_over_the_limit_are_refused_at_once(self) -> None:
         """With the limit as a detail."""
         self.assertIsNone(status(HOST, (b"Content-Length", b"10")))
-        refusal = refusal_of(b"POST", b"1.1", HeaderFields([HOST, (b"Content-Length", b"11")]), upgrade=False, limits=LIMITS)
+        refusal = refusal_of(b"POST", b"1.1", HeaderFields([HOST, (b"Content-Length", b"11")]), limits=LIMITS)
         self.assertEqual((refusal.status, refusal.details), (413, {"maxBytes": 10}))
 
     def test_expectations(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
+from nnogw.wire.limits import CLOSE_TIMEOUT
 from nnogw.wire.request import GatewayRequest
-from nnogw.wire.server import DRAIN_BYTES, LINGER
+from nnogw.wire.server import DRAIN_BYTES
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, POST_CHUNKED, ClientConnection, Root, answer, chunk, post, wait
 
@@ -302,7 +303,7 @@ class EarlyAnswers(SynchronousTestCase):
         client, request = started(post(100))
         answer(request)
         for _ in range(4):
-            client.advance(LINGER / 4 - 0.1)
+            client.advance(CLOSE_TIMEOUT / 4 - 0.1)
             client.send(b"a")
         self.assertFalse(client.closed)
         client.advance(0.4)
@@ -328,7 +329,7 @@ class EarlyAnswers(SynchronousTestCase):
         request.body.pauseProducing()
         self.assertFalse(client.paused)
         request.body.resumeProducing()
-        client.advance(LINGER + 0.1)
+        client.advance(CLOSE_TIMEOUT + 0.1)
         self.assertTrue(client.transport.aborted)
 
     def test_an_answer_at_the_last_byte_of_the_body_ends_in_order(self) -> None:

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
-from nnogw.wire.server import LINGER
+from nnogw.wire.limits import CLOSE_TIMEOUT
 from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
@@ -117,7 +117,7 @@ class Draining(SynchronousTestCase):
         """It had been idle for too long."""
         client = ClientConnection(site=self.site, lingers=True)
         client.advance(11)
-        client.advance(LINGER - 2)
+        client.advance(CLOSE_TIMEOUT - 2)
         self.drain()
         client.advance(2.1)
         self.assertTrue(client.transport.aborted)

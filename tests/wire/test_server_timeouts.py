@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.fields import field
 from nnogw.settings import LimitSettings
+from nnogw.wire.limits import CLOSE_TIMEOUT
 from nnogw.wire.request import GatewayRequest
-from nnogw.wire.server import LINGER
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, POST_CHUNKED, ClientConnection, Root, answer, chunk, post, wait
 
@@ -91,7 +91,7 @@ class IdleConnections(SynchronousTestCase):
         """The gateway's last word is said."""
         client = connected().send(GET)
         client.advance(75.1)
-        client.advance(LINGER + 0.1)
+        client.advance(CLOSE_TIMEOUT + 0.1)
         self.assertTrue(client.transport.aborted)
 
     def test_a_request_takes_as_long_as_it_takes(self) -> None:
@@ -264,7 +264,7 @@ class Answers(SynchronousTestCase):
         client.advance(100)
         self.assertFalse(client.closed)
         client.catch_up()
-        client.advance(LINGER + 0.1)
+        client.advance(CLOSE_TIMEOUT + 0.1)
         self.assertTrue(client.transport.aborted)
 
     def test_a_last_answer_that_is_not_taken_is_cut(self) -> None:

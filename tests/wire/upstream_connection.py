@@ -115,6 +115,10 @@ class Upstreams:
         endpoint: Any = self.endpoint
         self.pool = ConnectionPool(endpoint, tls=tls, clock=clock, turn=Turn(clock), settings=ServiceSettings(**settings))
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and the reactor come round as often as something is to be done."""
+        self.clock.pump([seconds, 0, 0, 0])
+
     @property
     def line(self) -> Line:
         """The latest connection."""
