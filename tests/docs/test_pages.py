@@ -104,8 +104,9 @@ class DegradedStateTests(SynchronousTestCase):
     """An operator who is told of a state finds it on the page."""
 
     def test_every_degraded_state_is_described(self) -> None:
-        """Those that the source begins; and none that does not exist."""
-        states = {text(call.args[0]) for name, call in calls() if name == "begin" and len(call.args) == 3 and text(call.args[0])}
+        """Those that the source begins, by itself or as an outage; and none that does not exist."""
+        named = {text(call.args[0]) for name, call in calls() if name in ("begin", "follow", "Outage") and call.args}
+        states = {name for name in named if re.fullmatch(r"[a-z]+(?:-[a-z]+)+", name)}
         self.assertGreater(len(states), 4)
         self.assertEqual(set(re.findall(r"^``([a-z-]+)``$", part(OPERATIONS, "Degraded states"), re.MULTILINE)), states)
 
