@@ -142,6 +142,7 @@ class SettingsTests(SynchronousTestCase):
     def test_every_setting_that_a_page_names_exists(self) -> None:
         """Under the table that it is said to be in."""
         known = {f"{title.strip('[]')}.{option}" for title, kind in sections(Settings) for option in options(kind)}
+        known |= {f"services.{name}" for name in Settings().services}
         tables = {name.partition(".")[0] for name in known}
         named = 0
         for path in sorted(DOCS.glob("*.rst")):
