@@ -80,7 +80,7 @@ class GatewayResource(Resource):
         exchange.ip = request.fields.once(client_address, channel.peer, self.trusted)
         if request.refusal is None:
             try:
-                target = self.routes.resolve(request.target, request.fields.first.get(b"host"))
+                target = self.routes.resolve(request.target, request.fields.first.get(b"host"), request.method)
             except GatewayError as refusal:
                 exchange.refusal = refusal
             else:

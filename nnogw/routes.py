@@ -19,7 +19,11 @@ _MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986 §2.3
 #: A dot segment, also with path parameters behind it, which Java servers ignore when they resolve it.
-_DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?=[/;]|$)")
+#: ``?`` and ``#``: they were escaped, and end the path for a server that splits what it has unescaped.
+_DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?=[/;?#]|\Z)")
+#: How often a path is unescaped to see how it may be read. A URL within a URL within a URL (``%25252F``) takes three times; what then still
+#: has escapes was made to be unescaped for a long time.
+_MOST_READINGS = 4
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
@@ -71,18 +75,22 @@ class RouteTable:
         self._depths = sorted({route.prefix.count(b"/") for route in self.routes}, reverse=True)
         self._deepest = max(self._depths, default=0) + 1
 
-    def resolve(self, target: bytes, host: bytes | None = None) -> Target:
+    def resolve(self, target: bytes, host: bytes | None = None, method: bytes | None = None) -> Target:
         """Return what `target` means: matched in its canonical form, forwarded byte for byte.
 
         Args:
             target: the request target, in origin, absolute or asterisk form (RFC 9112 §3.2).
-            host: the value of ``Host``.
+            host: the value of ``Host``; None if there is none.
+            method: the request's method, for the asterisk, which is for OPTIONS alone (RFC 9112 §3.2.4); None if that does not matter.
 
         Raises:
-            RefusedTarget: the path is one that servers read in different ways, or an absolute target contradicts `host`.
+            RefusedTarget: the path is one that servers read in different ways, an absolute target contradicts `host`, or the method is not
+                for the asterisk.
         """
         if not target.startswith(b"/"):
             if target == b"*":
+                if method not in (b"OPTIONS", None):
+                    raise RefusedTarget("The target * is for OPTIONS only.", reason="the target * with a method other than OPTIONS")
                 return Target(target, None, target)
             target = _origin_form(target, host)
         raw, question_mark, query = target.partition(b"?")
@@ -103,23 +111,33 @@ def canonical(raw: bytes) -> bytes:
 
     ``%2F`` stays what it is, so that segments do not move; ``//``, ``;`` and a trailing slash stay too.
 
+    A service may unescape a path that was unescaped before it, and read ``%255c`` as a backslash. So what is refused is refused in every
+    reading. ``%25`` itself, ``%252F`` and other escapes of harmless bytes are names like any other.
+
     Raises:
-        RefusedTarget: it contains what servers read in different ways: control bytes, backslashes, malformed escapes, a fragment, and dot
-            segments, plain or escaped once or twice.
+        RefusedTarget: it contains what servers read in different ways: malformed escapes, a fragment, and, plain or escaped however often,
+            control bytes, backslashes and dot segments.
     """
     if _MALFORMED_ESCAPE.search(raw):
         raise _refused("a malformed escape in the path")
     if not raw.isascii():
         raise _refused("a byte outside ASCII in the path")
-    once = unquote_to_bytes(raw)
-    if _CONTROL.search(once):
-        raise _refused("a control byte in the path")
-    if b"\\" in once:
-        raise _refused("a backslash in the path")
     if b"#" in raw:
         raise _refused("a fragment in the target")
-    if _DOT_SEGMENT.search(once) or _DOT_SEGMENT.search(unquote_to_bytes(once)):
-        raise _refused("a dot segment in the path")
+    reading = raw
+    for _ in range(_MOST_READINGS):
+        unescaped = unquote_to_bytes(reading)
+        if _CONTROL.search(unescaped):
+            raise _refused("a control byte in the path")
+        if b"\\" in unescaped:
+            raise _refused("a backslash in the path")
+        if _DOT_SEGMENT.search(unescaped):
+            raise _refused("a dot segment in the path")
+        if b"%" not in unescaped or unescaped == reading:
+            break
+        reading = unescaped
+    else:
+        raise _refused("an escape that is escaped more than three times in the path")
     return _ESCAPE.sub(_canonical_escape, raw)
 
 

@@ -95,6 +95,11 @@ class ScriptedBody:
         self.consumer: BodyConsumer | None = None
         self._complete = complete
 
+    @property
+    def flows(self) -> bool:
+        """Whether somebody takes the body."""
+        return self.consumer is not None
+
     def whole(self) -> bytes | None:
         """Return the body if it was given whole."""
         return self._complete

@@ -131,6 +131,18 @@ class ChainTests(SynchronousTestCase):
 
         self.failureResultOf(chain([refuse])(a_request()), NotFound)
 
+    def test_a_step_of_somebody_elses_goes_on_once(self) -> None:
+        """A second ``proceed()`` would send the request twice; nothing further in runs again."""
+
+        def twice(exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
+            proceed()
+            return proceed()
+
+        run = chain([self.step("a"), twice, self.step("b"), self.innermost])
+        failure = self.failureResultOf(run(a_request()), RuntimeError)
+        self.assertIn("called proceed() twice", failure.getErrorMessage())
+        self.assertEqual(self.trace, ["into a", "into b", "innermost", "out of b", "out of a"])
+
     def test_going_on_behind_the_last_step_is_a_bug(self) -> None:
         self.failureResultOf(chain([self.step("a")])(a_request()), RuntimeError)
         self.failureResultOf(chain([])(a_request()), RuntimeError)

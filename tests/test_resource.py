@@ -11,13 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import BadRequest, RefusedTarget, UpstreamFailed
 from nnogw.exchange import Exchange, Response
-from nnogw.fields import field
+from nnogw.fields import HeaderFields, field
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import LimitSettings, Settings
 from nnogw.wire.headers import TrustedProxies
+from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.site import GatewaySite
-from tests.doubles import ScriptedBody
+from tests.doubles import Collected, ScriptedBody
 from tests.wire.client_connection import ClientConnection
 
 Pipeline = Callable[[Exchange], "Deferred[Response]"]
@@ -153,6 +154,115 @@ class Answers(ResourceTestCase):
         self.assertIn(b"INTERNAL_ERROR", client.received)
         self.assertEqual(client.statuses, [500])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Misuse(ResourceTestCase):
+    """What a middleware may do wrong, or differently, leaves neither a connection paused nor a channel busy."""
+
+    GET = b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n"
+
+    def proxied(self, body: ScriptedBody, then: Callable[[Response], Any]) -> ClientConnection:
+        """Return a client whose request was answered by an upstream with `body`, and `then` by a middleware further out."""
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.upstream_body = body
+            return succeed(Response(200, [], body)).addCallback(then).addErrback(lambda failure: Response(500))
+
+        return self.connect(pipeline).send(self.GET)
+
+    def test_a_response_that_is_replaced_is_stopped(self) -> None:
+        """Or one behind which somebody raises; the client has the other one, and the next request is served."""
+        for then, status in ((lambda response: Response(203, [], b"instead"), 203), (lambda response: 1 / 0, 500)):
+            body = ScriptedBody()
+            client = self.proxied(body, then)
+            self.assertEqual((client.statuses, body.calls), ([status], ["stop"]))
+            client.send(self.GET)
+            self.assertEqual(client.statuses, [status, status])
+
+    def test_a_response_that_is_sent_is_not_stopped(self) -> None:
+        """Neither as it is, nor within another body, which takes it."""
+
+        class Wrapped(ScriptedBody):
+            def __init__(self, inner: ScriptedBody) -> None:
+                super().__init__()
+                self.inner = inner
+
+            def stream(self, consumer: Any) -> None:
+                self.inner.stream(consumer)
+
+        for then in (lambda response: response, lambda response: Response(200, [], Wrapped(response.body))):
+            body = ScriptedBody()
+            client = self.proxied(body, then)
+            body.consumer.body_data(b"hello")
+            self.assertEqual(body.calls, [])
+            self.assertIn(b"hello", client.received)
+
+    def test_a_callback_at_the_end_that_fails_is_logged_and_nothing_else(self) -> None:
+        """The others are called, and the connection serves the next request."""
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.on_end.append(lambda ended: 1 / 0)
+            return succeed(Response(200, [], b"ok"))
+
+        client = self.connect(pipeline).send(self.GET + self.GET)
+        self.assertEqual((client.statuses, len(self.ended)), ([200, 200], 2))
+        self.assertFalse(client.channel.busy)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_the_fields_of_a_request_do_not_change(self) -> None:
+        """The connection keeps them for the next request."""
+        seen: list[tuple[Any, ...]] = []
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            seen.append(exchange.fields.raw)
+            self.assertRaises(AttributeError, getattr, exchange.fields.raw, "append")
+            with self.assertRaises(TypeError):
+                exchange.fields.first[b"x-added"] = b"1"  # type: ignore[index]  # what must not be possible
+            return succeed(Response(200))
+
+        self.connect(pipeline).send(self.GET + self.GET)
+        self.assertEqual(seen, [((b"host", b"Host", b"gateway"),)] * 2)
+
+    def test_an_exchange_shows_no_secret(self) -> None:
+        """It may stand in somebody's log."""
+        shown: list[str] = []
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.request_id = "request-1"
+            shown.append(repr(exchange))
+            return succeed(Response(200, [field(b"Set-Cookie", b"secret")], b"secret"))
+
+        self.connect(pipeline).send(b"GET /api/v1/billing/x?key=secret HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer secret\r\n\r\n")
+        self.assertEqual(shown, ["<Exchange request-1: GET /api/v1/billing/x>"])
+        self.assertNotIn("secret", repr(Response(200, [field(b"Set-Cookie", b"secret")], b"secret")))
+
+    def test_the_consumer_of_a_request_body_hears_that_the_rest_will_not_come(self) -> None:
+        """A middleware has answered while its upload is under way: the upstream's connection must not wait for it for ever."""
+        taking = Collected()
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            assert exchange.body is not None
+            exchange.body.stream(taking)
+            return succeed(Response(200, [], b"ok"))
+
+        client = self.connect(pipeline).send(b"POST /x HTTP/1.1\r\nHost: gateway\r\nContent-Length: 10\r\n\r\nabc")
+        self.assertEqual(client.statuses, [200])
+        self.assertIsInstance(taking.error, AlreadyAnswered)
+
+
+class Hints(ResourceTestCase):
+    """What an upstream says in a 103 reaches the client (RFC 8297)."""
+
+    def test_end_to_end_fields_are_passed_on(self) -> None:
+        """Before the response."""
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            assert exchange.hinted is not None
+            exchange.hinted(HeaderFields([(b"Link", b"</a.css>"), (b"Connection", b"x"), (b"X", b"1")]))
+            return succeed(Response(200))
+
+        client = self.connect(pipeline).send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        self.assertTrue(client.received.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n"))
 
 
 class Ends(ResourceTestCase):

@@ -92,5 +92,6 @@ def _with_ours(fields: list[Field], ours: list[Field]) -> list[Field]:
 
 def _passing_on(trusted: TrustedProxies, forward_credentials: bool, fields: HeaderFields, peer: str, secure: bool) -> tuple[Field, ...]:
     """Return what of a request's fields goes on to a service, and what the gateway says of the connection that they came on."""
-    forwarded = forwarded_fields(fields, peer=peer, secure=secure, peer_trusted=peer in trusted)
-    return (*end_to_end_request(fields, forward_credentials=forward_credentials), *forwarded, via(fields))
+    peer_trusted = peer in trusted
+    passing = end_to_end_request(fields, forward_credentials=forward_credentials, peer_trusted=peer_trusted)
+    return (*passing, *forwarded_fields(fields, peer=peer, secure=secure, peer_trusted=peer_trusted), via(fields))

@@ -6,7 +6,6 @@ The fields are those of https://datatracker.ietf.org/doc/html/draft-ietf-httpapi
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address, IPv6Network
 
 from twisted.internet.defer import Deferred
@@ -15,6 +14,7 @@ from nnogw.errors import RateLimited
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, field
 from nnogw.interfaces import Decision, Proceed, RateLimitStore
+from nnogw.memo import Memo
 from nnogw.settings import RateLimitRule, RateLimitSettings
 
 #: A difference of two times may be a hair too large: 60.00000000001 s are told as 60 and not as 61, which is longer than the window.
@@ -51,7 +51,7 @@ class RateLimiter:
         if policy.limit == 0:
             return proceed()
         ip = exchange.ip
-        key = f"{policy.scope}{_network(ip) if ':' in ip else ip}:{self._place(exchange)}"
+        key = f"{policy.scope}{_NETWORKS[ip] if ':' in ip else ip}:{self._place(exchange)}"
         decision = self._store.hit(key, policy.limit, policy.period)
         if isinstance(decision, Decision):
             return _decided(decision, policy, exchange, proceed)
@@ -112,7 +112,6 @@ def _route_name(exchange: Exchange) -> str:
     return "-" if exchange.route is None else exchange.route.name
 
 
-@lru_cache(maxsize=4096)
 def _network(ip: str) -> str:
     """Return what an IPv6 address counts as: its /64, where a host may take any address (RFC 4291 §2.5.1); one that maps IPv4, as that."""
     try:
@@ -122,6 +121,9 @@ def _network(ip: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Network((int(address), 64), strict=False))
+
+
+_NETWORKS: Memo[str, str] = Memo(_network)
 
 
 def _beginning(rule: RateLimitRule) -> bytes:

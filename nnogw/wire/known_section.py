@@ -13,6 +13,11 @@ _REQUEST_LINE = re.compile(rb"(GET|HEAD|DELETE|OPTIONS) (/[!-~]*) HTTP/1\.1\r\n"
 _FRAMING = (b"content-length", b"transfer-encoding", b"upgrade", b"expect")
 
 
+#: Bytes that a head may have if its section is to be known: it is kept for as long as the connection is, with what is worked out of it
+#: (a few times its size), and there may be thousands of idle connections. nginx gives its larger buffers back, too.
+LONGEST = 4096
+
+
 class KnownSection:
     """The last header section of a connection, parsed and found good.
 

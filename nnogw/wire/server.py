@@ -15,7 +15,7 @@ from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeo
 from nnogw.fields import HeaderFields
 from nnogw.wire.chunked import ChunkedDecoder
 from nnogw.wire.inlet import Inlet
-from nnogw.wire.known_section import KnownSection
+from nnogw.wire.known_section import LONGEST, KnownSection
 from nnogw.wire.limits import ClientState, StateLimit
 from nnogw.wire.outlet import Outlet
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
@@ -185,7 +185,7 @@ class GatewayChannel(Protocol):
             self._refuse(error, fields)
             return b""
         body = self._body = self._begin_body(fields.first)
-        if body is None and version == b"1.1" and KnownSection.fits(fields):
+        if body is None and version == b"1.1" and len(head) <= LONGEST and KnownSection.fits(fields):
             self._known = KnownSection(head, fields, keep_alive=self._keep_alive)
         self._answer(
             GatewayRequest(

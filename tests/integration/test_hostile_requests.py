@@ -55,6 +55,7 @@ MALFORMED: dict[str, tuple[bytes, int]] = {
     "too many fields": (b"GET /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"X: a\r\n" * 120 + b"\r\n", 431),
     "a target that is too long": (b"GET /api/v1/billing/" + b"a" * 9_000 + b" HTTP/1.1\r\n" + _HEAD + b"\r\n", 414),
     "a body that is too large": (b"POST /api/v1/billing/x HTTP/1.1\r\n" + _HEAD + b"Content-Length: 1048577\r\n\r\n", 413),
+    "an asterisk for GET": (b"GET * HTTP/1.1\r\n" + _HEAD + b"Connection: close\r\n\r\n", 400),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)), 400),
 }
 
@@ -65,6 +66,14 @@ REFUSED_PATHS = [
     "/api/v1/billing/%2E./iam",
     "/api/v1/billing/%252e%252e/iam",
     "/api/v1/billing/..%2fiam",
+    "/api/v1/billing/..%252fiam",
+    "/api/v1/billing/..%5ciam",
+    "/api/v1/billing/..%255ciam",
+    "/api/v1/billing/..%25255ciam",
+    "/api/v1/billing/..%25%35%63iam",
+    "/api/v1/billing/%25252e%25252e/iam",
+    "/api/v1/billing/..%252525252fiam",
+    "/api/v1/billing/a%2500",
     "/api/v1/billing/..;/iam",
     "/api/v1/billing/%00",
     "/api/v1/billing/%0d%0aX:y",
@@ -167,6 +176,69 @@ class MalformedRequests(TestCase):
         for _ in range(100):
             await gatherResults([Deferred.fromCoroutine(one()) for _ in range(30)])
         self.assertEqual(status(await self.platform.ask("/health")), 200)
+
+
+class LookAlikes(TestCase):
+    """What a service may take for a word of the gateway's, when it is the client's; and what it may take for another path."""
+
+    async def setUp(self) -> None:
+        self.platform = Platform(
+            self,
+            config='[auth]\npublic = ["GET /api/v1/billing/public/*"]\n[server]\ntrusted_proxies = ["127.0.0.9"]',
+            billing_settings="forward_credentials = false",
+        )
+        await self.platform.start()
+
+    async def test_a_clients_fields_that_look_like_the_gateways_stay_behind(self) -> None:
+        """With every separator that a name may have; what only begins like them arrives."""
+        names = ["X-Nno-Role", "X-Forwarded-For", "X-Forwarded-Prefix", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP"]
+        names += ["X-Cluster-Client-IP", "X-Api-Key", "Transfer-Encoding"]
+        for separator in "!#$%&'*+.^_`|~":
+            fields = [f"{name.replace('-', separator)}: forged" for name in names]
+            answer = await self.platform.ask("/api/v1/billing/x", AS_SERVICE, *fields, f"X{separator}Nnother: sent")
+            self.assertEqual(status(answer), 200, separator)
+        hyphens = [f"{name}: forged" for name in names if name not in ("X-Api-Key", "Transfer-Encoding")]
+        self.assertEqual(status(await self.platform.ask("/api/v1/billing/x", AS_SERVICE, *hyphens, "X-Nnother: sent")), 200)
+        received = self.platform.billing.received
+        self.assertNotIn(b"forged", received)
+        self.assertEqual(received.count(b"nother: sent"), 15)
+
+    async def test_a_public_prefix_opens_no_other_path(self) -> None:
+        """However its dots, slashes and backslashes are escaped."""
+        self.assertEqual(status(await self.platform.ask("/api/v1/billing/public/100%25")), 200)
+        for path in ("..%255cinvoices", "..%252finvoices", "%252e%252e/invoices", "..%25255cinvoices", "a%255c..%255c..%255cinvoices"):
+            answer = await self.platform.ask(f"/api/v1/billing/public/{path}")
+            self.assertEqual((status(answer), code(answer)), (400, "BAD_REQUEST"), path)
+            self.assertTrue((await self.platform.last_log_line(f"/api/v1/billing/public/{path}"))["reason"], path)
+        self.assertEqual(self.platform.billing.received.count(b"GET "), 1)
+
+    async def test_the_asterisk_for_options_is_answered_and_reaches_nobody(self) -> None:
+        """RFC 9112 §3.2.4: it is for the gateway itself, where it leads nowhere."""
+        answer = await self.platform.ask("*", AS_SERVICE, method="OPTIONS")
+        self.assertEqual((status(answer), code(answer)), (404, "NOT_FOUND"))
+        self.assertEqual(self.platform.billing.received, b"")
+
+
+class TrustedProxy(TestCase):
+    """What a proxy in front says of the client, and what a service hears of it."""
+
+    async def test_a_service_gets_two_lists_that_agree_and_one_scheme_and_host(self) -> None:
+        """Though the proxy passed on a Forwarded that it did not read; the log has the client of X-Forwarded-For."""
+        platform = Platform(self, config='[server]\ntrusted_proxies = ["127.0.0.1"]')
+        await platform.start()
+        said = ["X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Forwarded-Proto: http, https", "X-Forwarded-Host: api.example"]
+        answer = await platform.ask("/api/v1/billing/x", AS_SERVICE, *said, "Forwarded: for=7.7.7.7;proto=http", "X-Real-IP: 203.0.113.9")
+        self.assertEqual(status(answer), 200)
+        for line in (
+            b"X-Forwarded-For: 6.6.6.6, 203.0.113.9, 127.0.0.1",
+            b'Forwarded: for=6.6.6.6, for=203.0.113.9;host="api.example";proto=https, for=127.0.0.1;host="gateway";proto=http',
+            b"X-Forwarded-Proto: https",
+            b"X-Forwarded-Host: api.example",
+            b"X-Real-IP: 203.0.113.9",
+        ):
+            self.assertIn(b"\r\n%b\r\n" % line, platform.billing.received)
+        self.assertNotIn(b"7.7.7.7", platform.billing.received)
+        self.assertEqual((await platform.last_log_line("/api/v1/billing/x"))["ip"], "203.0.113.9")
 
 
 def _of(log: list[dict[str, object]]) -> list[dict[str, object]]:

@@ -108,6 +108,22 @@ class ProxyTests(SynchronousTestCase):
         service.answer.callback(Answer(ScriptedBody(complete=b"whole")))
         self.assertEqual(self.successResultOf(answer).body, b"whole")
 
+    def test_fields_that_middlewares_add_go_before_the_clients(self) -> None:
+        """Of the same name, whatever its spelling."""
+        service, request = Service(), exchange(fields=[(b"X-Tenant", b"forged"), (b"Accept", b"*/*")])
+        request.add_upstream_field(b"x-tenant", b"acme")
+        fields = self.sent(request, service)
+        self.assertEqual((fields[b"x-tenant"], fields[b"Accept"]), (b"acme", b"*/*"))
+        self.assertNotIn(b"X-Tenant", fields)
+
+    def test_a_body_that_comes_when_something_else_has_been_sent_is_stopped(self) -> None:
+        """A middleware did not wait for it."""
+        service, request, body = Service(), exchange(), ScriptedBody()
+        self.proxied(request, service)
+        request.status = 504
+        service.answer.callback(Answer(body))
+        self.assertEqual(body.calls, ["stop"])
+
     def test_a_failure_passes_and_its_time_is_noted(self) -> None:
         """For Server-Timing and the log."""
         service, request = Service(), exchange()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.errors import UpstreamFailed
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.service import Upstream, upstream_for
-from nnogw.wire.client import UpstreamRequest
+from nnogw.wire.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.outlet import Turn
 from tests.doubles import ScriptedBody
 from tests.wire.upstream_connection import Upstreams
@@ -116,6 +116,16 @@ class DeadConnections(SynchronousTestCase):
             self.assertEqual(len(self.upstreams.endpoint.lines), lines)
             self.send(b"GET")
             self.upstreams.line.answer(OK)
+
+    def test_what_may_not_be_repeated_is_not_written_to_a_connection_whose_end_has_arrived(self) -> None:
+        """It is known before a byte is sent; anything else finds out by itself."""
+        for method, body, sent_anew in ((b"POST", None, True), (b"PUT", ScriptedBody(3), True), (b"GET", None, False)):
+            self.setUp()
+            kept = self.upstreams.line
+            self.patch(UpstreamConnection, "quiet", False)
+            self.send(method, body)
+            self.assertEqual(len(self.upstreams.endpoint.lines) == 2, sent_anew)
+            self.assertEqual(kept.disconnecting, sent_anew)
 
     def test_a_connection_that_broke_within_an_answer_is_not_replaced(self) -> None:
         """The request may have been carried out."""

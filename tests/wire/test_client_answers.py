@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed
+from nnogw.wire.client import UpstreamRequest
 from nnogw.wire.response import UpstreamResponse
 from tests.doubles import Collected
 from tests.wire.upstream_connection import Upstreams
@@ -73,11 +74,24 @@ class Framing(SynchronousTestCase):
         upstreams.line.lose(ConnectionResetError())
         self.assertIsInstance(collected.error, UpstreamFailed)
 
-    def test_interim_answers_are_dropped(self) -> None:
-        """As many as come (RFC 9110 §15.2)."""
+    def test_interim_answers_are_no_answers(self) -> None:
+        """As many as come (RFC 9110 §15.2); what a 103 says is passed on, if somebody wants it."""
         interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         response, collected, _ = answered(interim + HEAD + b"Content-Length: 2\r\n\r\nok")
         self.assertEqual((response.status, collected.data, response.fields.get(b"link")), (200, b"ok", None))
+        upstreams, hints = Upstreams(), []
+        waiting = upstreams.send(UpstreamRequest(b"GET", b"/x", b"service", [], hinted=hints.append))
+        upstreams.line.answer(interim + HEAD + b"Content-Length: 2\r\n\r\nok")
+        self.assertEqual([fields.raw for fields in hints], [((b"link", b"Link", b"x"),)])
+        self.assertEqual(self.successResultOf(waiting).status, 200)
+
+    def test_an_answer_to_head_keeps_the_connection(self) -> None:
+        """It has no body, whether it says a length or not."""
+        for fields in (b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"):
+            _, collected, upstreams = answered(HEAD + fields + b"\r\n", b"HEAD")
+            self.assertEqual((collected.ended, upstreams.pool.idle), (True, 1), fields)
+        _, _, upstreams = answered(HEAD + b"Connection: foo, Close\r\n\r\n", b"HEAD")
+        self.assertEqual((upstreams.pool.idle, upstreams.line.lost), (0, True))
 
     def test_a_connection_that_is_not_to_be_kept_is_closed(self) -> None:
         """By the answer's word, or by its version's."""
@@ -132,6 +146,12 @@ class Malformed(SynchronousTestCase):
             HEAD + b"A: b\r\n folded\r\n\r\n",
             HEAD + b"A : b\r\n\r\n",
             b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+            b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 000 Odd\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 O\x1b[2JK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 O\x7fK\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
             HEAD + b"A: " + b"a" * 70_000,
         ):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.wire.client import DiedUnused, UpstreamRequest
+from nnogw.wire.limits import CLOSE_TIMEOUT
+from nnogw.wire.response import UpstreamResponse
 from tests.doubles import Collected, ScriptedBody
 from tests.wire.upstream_connection import Upstreams
 
@@ -71,6 +73,68 @@ class Late(SynchronousTestCase):
         self.assertIsNone(collected.error)
         self.upstreams.advance(1)
         self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:idle", True))
+
+    def uploading(self) -> tuple[Deferred[UpstreamResponse], ScriptedBody]:
+        """Return the response to an upload of which 3 of 10 bytes are sent, and its body."""
+        body = ScriptedBody(10)
+        waiting = self.upstreams.send(UpstreamRequest(b"POST", b"/", b"service", [], body))
+        body.consumer.body_data(b"abc")
+        return waiting, body
+
+    def test_silence_behind_an_early_head(self) -> None:
+        """The upstream has begun its response, taken the rest of the upload, and says nothing more."""
+        waiting, body = self.uploading()
+        self.upstreams.line.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        collected = Collected()
+        self.successResultOf(waiting).body.stream(collected)
+        body.consumer.body_data(b"defghij")
+        body.consumer.body_ended()
+        self.upstreams.advance(59)
+        self.assertIsNone(collected.error)
+        self.upstreams.advance(1)
+        self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:idle", True))
+
+    def test_an_upload_that_goes_on_is_not_cut_by_an_early_response(self) -> None:
+        """Neither its head nor a first byte of its body begins a wait: the upstream is at work."""
+        waiting, body = self.uploading()
+        self.upstreams.line.answer(HALF)
+        collected = Collected()
+        self.successResultOf(waiting).body.stream(collected)
+        self.upstreams.line.answer(b"c")
+        for _ in range(5):
+            self.upstreams.advance(59)
+            body.consumer.body_data(b"d")
+        self.assertIsNone(collected.error)
+        self.upstreams.line.producer.pauseProducing()
+        self.upstreams.advance(60)
+        self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:request", True))
+
+    def test_a_response_that_nobody_takes(self) -> None:
+        """It is not kept for ever."""
+        waiting = self.upstreams.get()
+        self.upstreams.line.answer(HALF)
+        response = self.successResultOf(waiting)
+        self.upstreams.advance(60)
+        self.assertTrue(self.upstreams.line.aborted)
+        collected = Collected()
+        response.body.stream(collected)
+        self.assertEqual(collected.error.end, "timeout:idle")
+
+    def test_a_connection_that_does_not_close_is_cut(self) -> None:
+        """A peer over TLS that never says goodbye; whether its time is over or the response said so."""
+        for closing in (OK, OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+            self.setUp()
+            self.upstreams.get()
+            line = self.upstreams.line
+            line.lingers = True
+            line.answer(closing)
+            if closing is OK:
+                self.upstreams.advance(90)
+            self.assertTrue(line.disconnecting)
+            self.upstreams.advance(CLOSE_TIMEOUT - 0.1)
+            self.assertFalse(line.aborted)
+            self.upstreams.advance(0.2)
+            self.assertTrue(line.aborted)
 
     def test_an_idle_connection_is_closed_after_a_while(self) -> None:
         """`keepalive_timeout`."""

@@ -4,10 +4,46 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.wire.deadline import Deadline
+from nnogw.wire.deadline import Deadline, within
+
+
+class Waiting(SynchronousTestCase):
+    """`within`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.cancelled = 0
+        self.waiting: Deferred[str] = Deferred(self.cancel)
+        self.result = within(10, self.waiting, self.clock, lambda: ValueError("too late"))
+
+    def cancel(self, _: object) -> None:
+        """Count a cancellation."""
+        self.cancelled += 1
+
+    def test_what_comes_in_time_passes(self) -> None:
+        """And leaves no timer."""
+        self.clock.advance(9)
+        self.waiting.callback("here")
+        self.assertEqual(self.successResultOf(self.result), "here")
+        self.assertEqual((self.clock.getDelayedCalls(), self.cancelled), ([], 0))
+
+    def test_what_does_not_come_in_time_is_cancelled(self) -> None:
+        """And fails with the error that was asked for."""
+        self.clock.pump([10, 0])
+        self.failureResultOf(self.result, ValueError)
+        self.assertEqual(self.cancelled, 1)
+
+    def test_another_failure_and_another_cancellation_pass(self) -> None:
+        """They are not the clock's."""
+        self.waiting.errback(KeyError())
+        self.failureResultOf(self.result, KeyError)
+        self.setUp()
+        self.result.cancel()
+        self.failureResultOf(self.result, CancelledError)
 
 
 class Deadlines(SynchronousTestCase):
@@ -68,6 +104,21 @@ class Deadlines(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(100)
         self.assertEqual(self.expired, [])
+
+    def test_it_expires_when_the_sockets_have_been_read(self) -> None:
+        """After a freeze the reactor runs its timers first, and what was waited for may lie in a socket."""
+        self.deadline.set(10)
+        self.clock.callLater(10, self.deadline.set, 10)  # runs between the timer and what it puts off, as a read does
+        self.clock.advance(100)
+        self.assertEqual(self.expired, [])
+        self.clock.pump([10, 0])
+        self.assertEqual(self.expired, [110])
+
+    def test_closed_it_cannot_be_set(self) -> None:
+        """No timer is armed for a connection that is gone."""
+        self.deadline.close()
+        self.deadline.set(1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_it_may_be_set_again_when_it_expires(self) -> None:
         """For the next limit."""

@@ -102,3 +102,13 @@ class OnAConnection(SynchronousTestCase):
         client.send(head(b"GET /" + b"a" * 150 + b" HTTP/1.1"))
         self.assertEqual(client.statuses, [200, 414])
         self.assertTrue(client.closed)
+
+    def test_a_large_section_is_not_kept(self) -> None:
+        """There may be thousands of idle connections; a section is the same object for as long as it is known."""
+        for size, kept in ((3000, True), (5000, False)):
+            root = Root()
+            client = ClientConnection(root)
+            for _ in range(2):
+                client.send(head(b"GET /x HTTP/1.1", b"\r\nHost: gateway\r\nCookie: " + b"a" * size + b"\r\n\r\n"))
+            first, second = (request.fields for request in root.requests)
+            self.assertEqual((first is second, first.raw == second.raw), (kept, True), size)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
-from nnogw.wire.client import UpstreamRequest
+from nnogw.settings import ServiceSettings
+from nnogw.wire.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.outlet import Turn
+from nnogw.wire.pool import ConnectionPool
+from nnogw.wire.request import AlreadyAnswered
+from tests.doubles import Collected, ScriptedBody
+from tests.wire.loop import Loop
 from tests.wire.upstream_connection import Upstreams
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -51,14 +60,90 @@ class Reuse(SynchronousTestCase):
         self.assertEqual((upstreams.pool.take(), upstreams.pool.open), (None, 0))
 
     def test_closing_closes_what_is_idle(self) -> None:
-        """And leaves what is in use."""
+        """And what is in use, as soon as it is released."""
         upstreams = Upstreams()
         for _ in range(2):
             upstreams.get()
         upstreams.line.answer(OK)
         upstreams.pool.close()
         upstreams.clock.advance(0)
-        self.assertEqual([line.lost for line in upstreams.endpoint.lines], [False, True])
+        busy, idle = upstreams.endpoint.lines
+        self.assertEqual((busy.lost, idle.lost), (False, True))
+        busy.answer(OK)
+        self.assertEqual((busy.lost, upstreams.pool.idle), (True, 0))
+
+    def test_one_that_is_closing_is_handed_out_no_more(self) -> None:
+        """Whether its time is over, or the upstream says something that nobody asked for; however long it takes to close."""
+        for unasked in (b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"):
+            upstreams = Upstreams(keepalive_timeout=1)
+            upstreams.get()
+            upstreams.line.answer(OK)
+            upstreams.line.lingers = True
+            if unasked:
+                upstreams.line.connection.dataReceived(unasked)
+            else:
+                upstreams.clock.pump([1, 0])
+            self.assertFalse(upstreams.line.lost)
+            self.assertEqual((upstreams.pool.idle, upstreams.pool.take()), (0, None))
+
+    def test_one_that_was_cut_when_its_response_was_complete_is_not_kept(self) -> None:
+        """The client has its response, and the rest of its upload is not read any more."""
+        upstreams, body = Upstreams(), ScriptedBody(10)
+        answer = upstreams.send(UpstreamRequest(b"POST", b"/", b"x", [], body))
+        answer.addCallback(lambda response: response.body.stream(_Finishing(upstreams.line.connection)))
+        upstreams.line.answer(OK[:-2])
+        upstreams.line.answer(b"ok")
+        self.assertEqual((upstreams.pool.idle, upstreams.line.aborted), (0, True))
+
+
+class _Finishing(Collected):
+    """Takes a response; at its end, the request's body fails."""
+
+    def __init__(self, connection: UpstreamConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def body_ended(self) -> None:
+        """End the exchange."""
+        self._connection.body_failed(AlreadyAnswered())
+
+
+class Looking(SynchronousTestCase):
+    """On real sockets: the end of a kept connection has arrived, and the reactor has not read it yet."""
+
+    def setUp(self) -> None:
+        self.loop = Loop()
+        self.addCleanup(self.loop.close)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        endpoint = TCP4ClientEndpoint(self.loop, *self.listener.getsockname())
+        self.pool = ConnectionPool(endpoint, tls=False, clock=self.loop, turn=Turn(self.loop), settings=ServiceSettings())
+        connecting = self.pool.connect()
+        self.loop.until(lambda: connecting.called, "the connection")
+        self.upstream, _ = self.listener.accept()
+        self.addCleanup(self.upstream.close)
+        self.connection = self.successResultOf(connecting)
+        self.pool.released(self.connection)
+
+    def test_one_that_is_quiet_is_used(self) -> None:
+        """Whether somebody looks or not."""
+        for look in (True, False):
+            self.assertIs(self.pool.take(look=look), self.connection)
+            self.pool.released(self.connection)
+
+    def test_one_whose_end_has_arrived_is_not(self) -> None:
+        """Closed, reset, or with bytes that nobody asked for."""
+        for leave in (self.upstream.close, lambda: _reset(self.upstream), lambda: self.upstream.send(b"HTTP/1.1 408 x\r\n\r\n")):
+            leave()
+            self.assertIsNone(self.pool.take(look=True))
+            self.assertEqual(self.pool.idle, 0)
+            self.loop.until(lambda: self.pool.open == 0, "its end")
+            self.setUp()
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
 
 
 class Connecting(SynchronousTestCase):

@@ -36,6 +36,23 @@ class Framing(SynchronousTestCase):
         """The connection is kept."""
         self.assertEqual(told(), (b"HTTP/1.1 200 OK", [b"Transfer-Encoding: chunked"], b"4\r\nbody\r\n0\r\n\r\n", False))
 
+    def test_a_204_has_no_length(self) -> None:
+        """Whatever the upstream has said of one (RFC 9110 §8.6); a 304 may have it."""
+        self.assertEqual(told(status=204, fields=[LENGTH], body=b""), (b"HTTP/1.1 204 No Content", [], b"", False))
+        self.assertEqual(told(status=304, fields=[LENGTH], body=b"")[1], [b"Content-Length: 4"])
+
+    def test_early_hints_come_before_the_answer(self) -> None:
+        """Not behind its head, and not to HTTP/1.0, which knows no interim responses (RFC 9110 §15.2)."""
+        for request, hinted in ((GET, True), (OLD + b"\r\n", False)):
+            client = ClientConnection(Root(wait)).send(request)
+            (made,) = client.root.requests
+            made.hint([field(b"Link", b"</a.css>; rel=preload")])
+            made.begin(200, None, [LENGTH])
+            made.hint([field(b"Link", b"late")])
+            head = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+            self.assertEqual(client.received.startswith(head + b"HTTP/1.1 200 OK\r\n"), hinted)
+            self.assertEqual(client.received.count(b"Link"), int(hinted))
+
     def test_an_empty_write_does_not_end_a_chunked_answer(self) -> None:
         """An empty chunk would."""
         self.assertEqual(told(body=b"")[2], b"0\r\n\r\n")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.settings import LimitSettings
+from nnogw.wire.request import GatewayRequest
 from tests.doubles import Collected
-from tests.wire.client_connection import GET, POST_CHUNKED, ClientConnection, Root, chunk, post, wait
+from tests.wire.client_connection import GET, POST_CHUNKED, ClientConnection, Root, answer, chunk, post, wait
 
 _HEAD = b"Host: gateway\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n"
@@ -200,6 +201,32 @@ class AcceptedHeads(SynchronousTestCase):
         """It was an ordinary request, and the next one is too."""
         client = ClientConnection().send(b"GET /x HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + GET)
         self.assertEqual(client.statuses, [200, 200])
+
+    def test_a_body_with_an_upgrade_that_is_not_taken(self) -> None:
+        """It is framed as on any request (RFC 9110 §7.8), although llhttp would not: what lies in it is no request.
+
+        Java's ``HttpClient`` and ``curl --http2`` offer h2c with every request.
+        """
+        offer = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAA")
+        chunked = (
+            b"POST /x HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n" + b"".join(line + b"\r\n" for line in offer) + b"\r\n"
+        )
+        for message in (post(len(GET), *offer) + GET, chunked + chunk(GET) + b"0\r\n\r\n"):
+            for size in (1, 7, len(message), 10_000):
+                bodies: list[Collected] = []
+
+                def respond(request: GatewayRequest, bodies: list[Collected] = bodies) -> None:
+                    if request.body is None:
+                        answer(request)
+                        return
+                    bodies.append(Collected())
+                    request.body.stream(bodies[-1])
+
+                client = ClientConnection(Root(respond)).send(message + GET, size)
+                self.assertEqual([(body.data, body.ended) for body in bodies], [(GET, True)])
+                answer(client.root.requests[0])
+                self.assertEqual(client.statuses, [200, 200])
+                self.assertEqual([request.method for request in client.root.requests], [b"POST", b"GET"])
 
     def test_the_spelling_of_fields_is_kept(self) -> None:
         """Their order, too; white space around values is not part of them."""

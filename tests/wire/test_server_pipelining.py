@@ -4,14 +4,41 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from nnogw.settings import LimitSettings
 from nnogw.wire.request import GatewayRequest
+from nnogw.wire.server import MOST_A_TURN
+from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected
 from tests.wire.client_connection import GET, SEGMENT, ClientConnection, Root, answer, post, wait
+from tests.wire.loop import Client, Loop
 
 
 def numbered(number: int) -> bytes:
     """Return a request that can be told from others."""
     return b"GET /%d HTTP/1.1\r\nHost: gateway\r\n\r\n" % number
+
+
+class Fairness(SynchronousTestCase):
+    """One connection's pipelined requests do not hold up everybody else's, on real sockets."""
+
+    def test_no_more_than_sixteen_are_taken_in_one_turn_of_the_reactor(self) -> None:
+        """However many come in one segment; all of them are answered in the end, in order."""
+        loop = Loop()
+        self.addCleanup(loop.close)
+        root = Root(lambda request: answer(request, request.target))
+        site = GatewaySite(root, loop, LimitSettings())
+        self.addCleanup(site.hangups.close)
+        client = Client(self, loop, site)
+        client.socket.send(b"".join(map(numbered, range(300))))
+        taken = []
+        while len(root.requests) < 300:
+            before = len(root.requests)
+            loop.iterate(0)
+            taken.append(len(root.requests) - before)
+            self.assertLess(len(taken), 1000)
+        self.assertEqual(max(taken), MOST_A_TURN)
+        client.read_until(lambda: client.received.endswith(b"/299"), "the last answer")
+        self.assertEqual([request.target for request in root.requests], [b"/%d" % number for number in range(300)])
 
 
 class Order(SynchronousTestCase):

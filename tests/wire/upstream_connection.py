@@ -23,6 +23,7 @@ class Line(StringTransport):
     Attributes:
         connection: the gateway's end.
         aborted: the gateway has cut it.
+        lingers: it does not close when the gateway does.
     """
 
     def __init__(self, connection: UpstreamConnection, clock: Clock) -> None:
@@ -30,6 +31,7 @@ class Line(StringTransport):
         self.connection = connection
         self.clock = clock
         self.aborted = False
+        self.lingers = False
         self.lost = False
 
     @property
@@ -65,7 +67,8 @@ class Line(StringTransport):
     def loseConnection(self) -> None:
         """Close; as with a socket, its end is told in the next turn."""
         super().loseConnection()
-        self.clock.callLater(0, self.lose)
+        if not self.lingers:
+            self.clock.callLater(0, self.lose)
 
     def pauseProducing(self) -> None:
         """Stop reading."""
