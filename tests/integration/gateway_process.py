@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +134,7 @@ class GatewayProcess:
     def signal(self, name: str) -> None:
         """Send it a signal, such as ``"HUP"``; nothing happens if it has just ended."""
         with suppress(ProcessExitedAlready):
-            self._process.signalProcess(name)
+            self._process.signalProcess(int(getattr(signal, f"SIG{name}")))
 
     async def stop(self) -> None:
         """Stop it with TERM, and look back: it must have ended with 0, and without a traceback."""
