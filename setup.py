@@ -11,7 +11,7 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "nnogw" / "__init__.py")
 
 TEST = ["build>=1.2.1", "coverage>=7.10", "hypothesis>=6.100", "setuptools>=77"]
 LINT = ["mypy>=1.15", "ruff>=0.12"]
-DOCS = ["sphinx>=7.4"]
+DOCS = ["furo>=2024.8.6", "myst-parser>=4.0", "sphinx>=7.4", "towncrier>=24.8"]
 NEWS = ["towncrier>=24.8"]
 
 setup(
