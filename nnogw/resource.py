@@ -13,9 +13,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
-from nnogw.fields import Field, HeaderFields
+from nnogw.fields import Field
 from nnogw.routes import RouteTable
-from nnogw.wire.headers import TrustedProxies, client_address, end_to_end_response
+from nnogw.wire.headers import TrustedProxies, client_address
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
 
@@ -58,7 +58,7 @@ class GatewayResource(Resource):
         """Start the pipeline for `request`, whose headers are in; the answer follows."""
         exchange = self._exchange(request)
         rendering = _Rendering(self, request, exchange)
-        exchange.hinted = rendering.hint
+        exchange.hinted = request.hint
         request.on_end = rendering.ended
         rendering.answer = answer = self.pipeline(exchange)
         answer.addCallbacks(rendering.write, rendering.failed)
@@ -111,7 +111,7 @@ class _Rendering:
         if exchange.abandoned:
             if not isinstance(body, bytes):
                 body.stopProducing()
-            self._stop_unused_body()
+            self._let_go_of_upstream_body()
             return
         exchange.status = response.status
         fields = _merged(response, exchange)
@@ -124,15 +124,12 @@ class _Rendering:
         else:
             body.stopProducing()
             request.finish()
-        self._stop_unused_body()
+        self._let_go_of_upstream_body()
 
-    def hint(self, fields: HeaderFields) -> None:
-        """Pass on what an upstream says in a 103, before its response (RFC 8297)."""
-        self._request.hint(end_to_end_response(fields))
-
-    def _stop_unused_body(self) -> None:
-        """Stop the body of an upstream's response that a middleware has put another response in the place of."""
-        body = self._exchange.upstream_body
+    def _let_go_of_upstream_body(self) -> None:
+        """Stop the body of an upstream's response if nobody takes it: a middleware has put another response in its place."""
+        exchange = self._exchange
+        body, exchange.upstream_body = exchange.upstream_body, None
         if body is not None and not body.flows:
             body.stopProducing()
 
@@ -166,6 +163,8 @@ class _Rendering:
                 log.failure("a callback at the end of request {request_id} failed", request_id=exchange.request_id)
         if by:
             self._abandon()
+        self._streaming = None  # its body leads back here: nothing is left for the garbage collector
+        self._let_go_of_upstream_body()
 
     def _abandon(self) -> None:
         """Let go of whatever is under way; the exchange is marked, so that nobody takes it for a failure of the upstream."""

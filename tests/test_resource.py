@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from nnogw.routes import RouteTable
 from nnogw.settings import LimitSettings, Settings
 from nnogw.wire.headers import TrustedProxies
 from nnogw.wire.request import AlreadyAnswered
+from nnogw.wire.response import UpstreamBody
 from nnogw.wire.site import GatewaySite
 from tests.doubles import Collected, ScriptedBody
 from tests.wire.client_connection import ClientConnection
@@ -263,6 +266,37 @@ class Hints(ResourceTestCase):
 
         client = self.connect(pipeline).send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
         self.assertTrue(client.received.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n"))
+
+
+class Garbage(ResourceTestCase):
+    """A request that has ended leaves nothing for the garbage collector, which would hold up everybody."""
+
+    def test_an_exchange_is_gone_when_its_request_has_ended(self) -> None:
+        """Whether its body was whole, or streamed, or its client left."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for end in ("whole", "streamed", "left"):
+            seen: list[weakref.ref[Exchange]] = []
+            bodies: list[UpstreamBody] = []
+
+            def pipeline(exchange: Exchange, end: str = end, seen: Any = seen, bodies: Any = bodies) -> Deferred[Response]:
+                seen.append(weakref.ref(exchange))
+                if end == "whole":
+                    return succeed(Response(200, [], b"ok"))
+                exchange.upstream_body = body = UpstreamBody(ScriptedBody(), None)
+                bodies.append(body)
+                return succeed(Response(200, [], body))
+
+            client = self.connect(pipeline).send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+            if end == "streamed":
+                bodies.pop().end()
+            elif end == "left":
+                client.leave()
+                bodies.clear()
+            self.ended.clear()
+            client.turn()
+            self.assertIsNone(seen[0](), end)
 
 
 class Ends(ResourceTestCase):

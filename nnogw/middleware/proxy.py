@@ -73,7 +73,8 @@ class Proxy:
             return Response(answer.status, fields, whole, answer.reason)
         if exchange.status:  # a middleware did not wait, and something else has been sent
             body.stopProducing()
-        exchange.upstream_body = body
+        else:
+            exchange.upstream_body = body
         return Response(answer.status, fields, body, answer.reason)
 
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:

@@ -22,7 +22,7 @@ from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, Clock
 from nnogw.wire.connect_errors import connection_broke
 from nnogw.wire.inlet import Inlet
-from nnogw.wire.limits import StateLimit, UpstreamState
+from nnogw.wire.limits import State, StateLimit, UpstreamState
 from nnogw.wire.outlet import Outlet, Turn
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 
@@ -60,7 +60,7 @@ class Owner(Protocol):
     clock: Clock
     turn: Turn
     idle_timeout: float
-    state_limits: Mapping[UpstreamState, float | None]
+    state_limits: Mapping[State, float | None]
 
     def opened(self) -> None:
         """A connection is established."""
@@ -110,7 +110,7 @@ class UpstreamConnection(TwistedProtocol):
         self._lost = False
 
     @property
-    def state(self) -> UpstreamState:
+    def state(self) -> State:
         """What the connection is doing."""
         return self._time.state
 

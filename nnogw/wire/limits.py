@@ -7,9 +7,8 @@ renews a limit is progress: a byte that comes, or a byte that the other end take
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings, ServiceSettings
@@ -21,43 +20,52 @@ CLOSE_TIMEOUT = 5.0
 FIRST_REQUEST = 1.0
 
 
-class _State(Enum):
-    """States are compared by identity; a plain hash makes them cheap keys of a table (0.05 µs instead of 0.2)."""
+class State:
+    """What a connection is doing. States are compared by identity.
 
-    __hash__ = object.__hash__
+    They are no `enum.Enum`, whose members cost 0.07 µs to name, and more as keys of a table: every request goes through four states.
+
+    Args:
+        name: for people.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
 
-class ClientState(_State):
+class ClientState:
     """What a client's connection is doing."""
 
-    NEW = "new"  # no byte has come
-    LATE = "new, while draining"  # the same, and there will be no other request
-    IDLE = "idle"  # between two requests
-    HEAD = "reading head"  # a part of a request's head has come
-    RESPONDING = "responding"  # the response is being made or sent; what there is of a body is not read
-    BODY = "reading body"  # the same, and the request's body is being read
-    HELD = "held"  # the next request has come and has to wait for its turn
-    DRAINING = "draining body"  # the response is out; the rest of the request's body is thrown away
-    CLOSING = "closing"  # our last byte is written
-    CLOSED = "closed"
+    NEW = State("new")  # no byte has come
+    LATE = State("new, while draining")  # the same, and there will be no other request
+    IDLE = State("idle")  # between two requests
+    HEAD = State("reading head")  # a part of a request's head has come
+    RESPONDING = State("responding")  # the response is being made or sent; what there is of a body is not read
+    BODY = State("reading body")  # the same, and the request's body is being read
+    HELD = State("held")  # the next request has come and has to wait for its turn
+    DRAINING = State("draining body")  # the response is out; the rest of the request's body is thrown away
+    CLOSING = State("closing")  # our last byte is written
+    CLOSED = State("closed")
 
 
-class UpstreamState(_State):
+class UpstreamState:
     """What a connection to an upstream is doing."""
 
-    CONNECTING = "connecting"  # the TLS handshake included
-    IDLE = "idle"  # in the pool
-    SENDING = "sending"  # the request's body is not through, and no response has begun
-    AWAITING = "awaiting response"  # the request is written
-    EXCHANGING = "sending and receiving"  # the response has begun before the request's body was through
-    RECEIVING = "receiving"  # the response's body is coming
-    PAUSED = "paused"  # the client does not take the response's body as fast as it could come
-    UNCLAIMED = "unclaimed"  # the response's head is in, and nobody takes its body
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-S = TypeVar("S", bound=_State)
+    CONNECTING = State("connecting")  # the TLS handshake included
+    IDLE = State("idle")  # in the pool
+    SENDING = State("sending")  # the request's body is not through, and no response has begun
+    AWAITING = State("awaiting response")  # the request is written
+    EXCHANGING = State("sending and receiving")  # the response has begun before the request's body was through
+    RECEIVING = State("receiving")  # the response's body is coming
+    PAUSED = State("paused")  # the client does not take the response's body as fast as it could come
+    UNCLAIMED = State("unclaimed")  # the response's head is in, and nobody takes its body
+    CLOSING = State("closing")
+    CLOSED = State("closed")
 
 
 class Taking(Protocol):
@@ -67,7 +75,7 @@ class Taking(Protocol):
         """Return how many bytes the other end has taken; during a stall the number grows with each of them."""
 
 
-class StateLimit(Deadline, Generic[S]):
+class StateLimit(Deadline):
     """Keeps a connection's state, and enforces the time limit of that state.
 
     While the other end does not take what is written (a stall), `stall_limit` counts instead, in every state. When it runs out although
@@ -83,7 +91,9 @@ class StateLimit(Deadline, Generic[S]):
 
     __slots__ = ("_expired_in_state", "_limits", "_stall_limit", "_taken_before", "_taking", "stalled", "state")
 
-    def __init__(self, clock: Clock, limits: Mapping[S, float | None], stall_limit: float, state: S, expired: Callable[[], object]) -> None:
+    def __init__(
+        self, clock: Clock, limits: Mapping[State, float | None], stall_limit: float, state: State, expired: Callable[[], object]
+    ) -> None:
         super().__init__(clock, self._run_out)
         self._expired_in_state = expired
         self._limits = limits
@@ -93,7 +103,7 @@ class StateLimit(Deadline, Generic[S]):
         self.stalled = False
         self.state = state
 
-    def enter(self, state: S) -> None:
+    def enter(self, state: State) -> None:
         """Let the connection be in `state` from now on. Entering the same state again renews its limit."""
         self.state = state
         if not self.stalled:
@@ -103,7 +113,7 @@ class StateLimit(Deadline, Generic[S]):
             else:
                 self.set(seconds)
 
-    def move(self, state: S) -> None:
+    def move(self, state: State) -> None:
         """Let the connection be in `state`, and leave the limit alone if it was already."""
         if state is not self.state:
             self.enter(state)
@@ -130,7 +140,7 @@ class StateLimit(Deadline, Generic[S]):
         self._expired_in_state()
 
 
-def client_limits(limits: LimitSettings) -> Mapping[ClientState, float | None]:
+def client_limits(limits: LimitSettings) -> Mapping[State, float | None]:
     """Return the seconds that each state of a client's connection may last.
 
     While the client does not take the response (`stalled`), ``send_timeout`` counts in every state, and any byte taken renews it.
@@ -149,7 +159,7 @@ def client_limits(limits: LimitSettings) -> Mapping[ClientState, float | None]:
     }
 
 
-def upstream_limits(settings: ServiceSettings) -> Mapping[UpstreamState, float | None]:
+def upstream_limits(settings: ServiceSettings) -> Mapping[State, float | None]:
     """Return the seconds that each state of a connection to an upstream may last.
 
     While the upstream does not take the request (`stalled`), ``idle_timeout`` counts in every state, and any byte taken renews it.

@@ -8,6 +8,7 @@ from typing import Protocol
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import BodyConsumer
+from nnogw.wire.headers import end_to_end_response
 from nnogw.wire.outlet import Outlet
 from nnogw.wire.phrases import date_line, status_line
 
@@ -246,11 +247,15 @@ class GatewayRequest:
         self.channel.outlet.write(b"".join(lines))
         return not bodiless
 
-    def hint(self, fields: Iterable[Field]) -> None:
-        """Write a ``103 Early Hints`` (RFC 8297), unless the response has begun; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+    def hint(self, fields: HeaderFields) -> None:
+        """Write the end-to-end fields of an upstream's ``103 Early Hints`` (RFC 8297), unless the response has begun.
+
+        HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+        """
         if self.begun or self.http10 or self._done:
             return
-        lines = [status_line(103, None), *(name + b": " + value + b"\r\n" for _, name, value in fields), b"\r\n"]
+        passing = end_to_end_response(fields)
+        lines = [status_line(103, None), *(name + b": " + value + b"\r\n" for _, name, value in passing), b"\r\n"]
         self.channel.outlet.write(b"".join(lines))
 
     def write(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from nnogw.fields import HeaderFields
 from nnogw.wire.chunked import ChunkedDecoder
 from nnogw.wire.inlet import Inlet
 from nnogw.wire.known_section import LONGEST, KnownSection
-from nnogw.wire.limits import ClientState, StateLimit
+from nnogw.wire.limits import ClientState, State, StateLimit
 from nnogw.wire.outlet import Outlet
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
@@ -73,7 +73,7 @@ class GatewayChannel(Protocol):
         self._begin_head()
 
     @property
-    def state(self) -> ClientState:
+    def state(self) -> State:
         """What the connection is doing."""
         return self._time.state
 

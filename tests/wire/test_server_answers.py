@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.fields import Field, field
+from nnogw.fields import Field, HeaderFields, field
 from tests.wire.client_connection import GET, ClientConnection, Root, wait
 
 LENGTH = field(b"Content-Length", b"4")
@@ -46,9 +46,9 @@ class Framing(SynchronousTestCase):
         for request, hinted in ((GET, True), (OLD + b"\r\n", False)):
             client = ClientConnection(Root(wait)).send(request)
             (made,) = client.root.requests
-            made.hint([field(b"Link", b"</a.css>; rel=preload")])
+            made.hint(HeaderFields([(b"Link", b"</a.css>; rel=preload"), (b"Keep-Alive", b"timeout=5")]))
             made.begin(200, None, [LENGTH])
-            made.hint([field(b"Link", b"late")])
+            made.hint(HeaderFields([(b"Link", b"late")]))
             head = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
             self.assertEqual(client.received.startswith(head + b"HTTP/1.1 200 OK\r\n"), hinted)
             self.assertEqual(client.received.count(b"Link"), int(hinted))
