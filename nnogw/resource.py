@@ -14,6 +14,7 @@ from twisted.web.server import NOT_DONE_YET
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
+from nnogw.interfaces import AnswerBody
 from nnogw.routes import RouteTable
 from nnogw.wire.headers import TrustedProxies, client_address
 from nnogw.wire.relay import Relay
@@ -111,7 +112,8 @@ class _Rendering:
         if exchange.abandoned:
             if not isinstance(body, bytes):
                 body.stopProducing()
-            self._let_go_of_upstream_body()
+            if exchange.upstream_body is not None:
+                self._let_go_of_upstream_body(exchange.upstream_body)
             return
         exchange.status = response.status
         fields = _merged(response, exchange)
@@ -124,13 +126,13 @@ class _Rendering:
         else:
             body.stopProducing()
             request.finish()
-        self._let_go_of_upstream_body()
+        if exchange.upstream_body is not None:
+            self._let_go_of_upstream_body(exchange.upstream_body)
 
-    def _let_go_of_upstream_body(self) -> None:
+    def _let_go_of_upstream_body(self, body: AnswerBody) -> None:
         """Stop the body of an upstream's response if nobody takes it: a middleware has put another response in its place."""
-        exchange = self._exchange
-        body, exchange.upstream_body = exchange.upstream_body, None
-        if body is not None and not body.flows:
+        self._exchange.upstream_body = None
+        if not body.flows:
             body.stopProducing()
 
     def failed(self, failure: Failure) -> None:
@@ -164,7 +166,8 @@ class _Rendering:
         if by:
             self._abandon()
         self._streaming = None  # its body leads back here: nothing is left for the garbage collector
-        self._let_go_of_upstream_body()
+        if exchange.upstream_body is not None:
+            self._let_go_of_upstream_body(exchange.upstream_body)
 
     def _abandon(self) -> None:
         """Let go of whatever is under way; the exchange is marked, so that nobody takes it for a failure of the upstream."""

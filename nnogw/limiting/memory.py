@@ -70,7 +70,8 @@ class MemoryStore:
         Returns:
             The decision, at once.
         """
-        key = _stored(key)
+        if len(key) > _LONGEST_KEY:
+            key = _digest(key)
         now = self._monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
@@ -87,7 +88,7 @@ class MemoryStore:
 
     def peek(self, key: str, limit: int) -> Decision:
         """Return what the next `hit` of `key` would decide, without counting it; `reset` is 0 if there is no window."""
-        window = self._windows.get(_stored(key))
+        window = self._windows.get(key if len(key) <= _LONGEST_KEY else _digest(key))
         now = self._monotonic()
         if window is None or window.ends <= now:
             return Decision(True, limit, limit, 0.0)
@@ -128,9 +129,9 @@ class MemoryStore:
         self.evictions += 1
 
 
-def _stored(key: str) -> str:
-    """Return what a window is kept under."""
-    return key if len(key) <= _LONGEST_KEY else blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def _digest(key: str) -> str:
+    """Return what a window is kept under instead of a long key."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class _Window:

@@ -63,21 +63,22 @@ class Upstream:
 
         Raises (in the Deferred): as `UpstreamConnection.send` and `ConnectionPool.connect` do.
         """
-        connection = self.pool.take(look=not _is_repeatable(request))
+        repeatable = request.repeatable or (request.body is None and request.method in IDEMPOTENT)
+        connection = self.pool.take(look=not repeatable)
         if connection is None:
             return self._send_anew(request)
         outage = self._outage
-        return connection.send(request).addCallbacks(outage.succeeded, self._died, errbackArgs=(request, outage.successes))
+        return connection.send(request).addCallbacks(outage.succeeded, self._died, errbackArgs=(request, repeatable, outage.successes))
 
     def _send_anew(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
         outage = self._outage
         response = self.pool.connect().addCallback(lambda connection: connection.send(request))
         return response.addCallbacks(outage.succeeded, self._failed, errbackArgs=(outage.successes,))
 
-    def _died(self, failure: Failure, request: UpstreamRequest, successes: int) -> Any:
+    def _died(self, failure: Failure, request: UpstreamRequest, repeatable: bool, successes: int) -> Any:
         if not failure.check(DiedUnused):
             return self._failed(failure, successes)
-        if _is_repeatable(request):
+        if repeatable:
             return self._send_anew(request)
         raise UpstreamFailed(reason="the kept connection was closed before it answered")
 
@@ -87,11 +88,6 @@ class Upstream:
         if isinstance(error, (UpstreamFailed, UpstreamTimeout)):
             self._outage.failed(error.reason, successes)
         return failure
-
-
-def _is_repeatable(request: UpstreamRequest) -> bool:
-    """Whether a request may be sent again without asking its sender: a body that has begun to flow cannot be taken back."""
-    return request.repeatable or (request.body is None and request.method in IDEMPOTENT)
 
 
 def upstream_for(

@@ -314,7 +314,7 @@ class UpstreamConnection(TwistedProtocol):
             return self._malformed("the head ends too early")
         if not 100 <= self._status <= 599:
             return self._malformed("a status outside 100 to 599")
-        if _CONTROL.search(self._reason):
+        if not self._reason.isalpha() and _CONTROL.search(self._reason):  # most are one word
             return self._malformed("a control byte in the reason phrase")
         if self._status < 200 and self._status != 101:
             self._end_of_interim()
@@ -427,7 +427,8 @@ class UpstreamConnection(TwistedProtocol):
             self._abort()
             return
         self._request = None
-        self.resumeProducing()
+        if self._paused:
+            self.resumeProducing()
         if not self._keep_alive:
             self.close()
             return
@@ -548,7 +549,10 @@ class UpstreamConnection(TwistedProtocol):
 
 def _keeps_alive(fields: HeaderFields, *, http11: bool) -> bool:
     """Whether the upstream keeps the connection open after a response with these `fields` (RFC 9112 §9.3)."""
-    if b"connection" not in fields.first:
+    connection = fields.first.get(b"connection")
+    if connection is None:
         return http11
+    if connection == b"keep-alive" and b"connection" not in fields.repeated:  # as nginx and many others say it
+        return True
     options = {option.strip(b" \t").lower() for option in fields.joined(b"connection").split(b",")}
     return b"close" not in options and (http11 or b"keep-alive" in options)

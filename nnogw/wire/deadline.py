@@ -42,9 +42,7 @@ class Deadline:
         """Let the deadline be `seconds` from now, instead of whenever it was; nothing happens after `close`."""
         self._at = at = self._clock.seconds() + seconds
         if at < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._arm()
+            self._bring_forward()
 
     def clear(self) -> None:
         """Let there be no deadline for now."""
@@ -57,6 +55,11 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _bring_forward(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._arm()
 
     def _arm(self) -> None:
         self._timer_at = self._at

@@ -71,15 +71,16 @@ class UpstreamState:
 class Taking(Protocol):
     """The writing half of a connection."""
 
-    def taken(self) -> int:
-        """Return how many bytes the other end has taken; during a stall the number grows with each of them."""
+    def taken(self) -> int | None:
+        """Return how many bytes the other end has taken: during a stall the number grows with each of them; None if that is not known."""
 
 
 class StateLimit(Deadline):
     """Keeps a connection's state, and enforces the time limit of that state.
 
     While the other end does not take what is written (a stall), `stall_limit` counts instead, in every state. When it runs out although
-    something was taken meanwhile, it begins again: so a connection is cut when nothing has been taken for one to two times the limit.
+    something was taken meanwhile, it begins again. Only then is it looked what has been taken, because stalls are short and frequent: so a
+    connection is cut when nothing has been taken for one to two times the limit.
 
     Args:
         clock: tells monotonic seconds and calls later.
@@ -99,7 +100,7 @@ class StateLimit(Deadline):
         self._limits = limits
         self._stall_limit = stall_limit
         self._taking: Taking | None = None
-        self._taken_before = 0
+        self._taken_before: int | None = None
         self.stalled = False
         self.state = state
 
@@ -110,8 +111,10 @@ class StateLimit(Deadline):
             seconds = self._limits[state]
             if seconds is None:
                 self._at = inf
-            else:
-                self.set(seconds)
+            else:  # as `set` does it, without another call: every request comes here four times
+                self._at = at = self._clock.seconds() + seconds
+                if at < self._timer_at:
+                    self._bring_forward()
 
     def move(self, state: State) -> None:
         """Let the connection be in `state`, and leave the limit alone if it was already."""
@@ -122,7 +125,7 @@ class StateLimit(Deadline):
         """The other end does not take everything that was given to `writing`."""
         self.stalled = True
         self._taking = writing
-        self._taken_before = writing.taken()
+        self._taken_before = None
         self.set(self._stall_limit)
 
     def unstall(self) -> None:
@@ -132,9 +135,9 @@ class StateLimit(Deadline):
 
     def _run_out(self) -> None:
         if self.stalled and self._taking is not None:
-            taken = self._taking.taken()
-            if taken > self._taken_before:
-                self._taken_before = taken
+            before, now = self._taken_before, self._taking.taken()
+            if now is not None and (before is None or now > before):
+                self._taken_before = now
                 self.set(self._stall_limit)
                 return
         self._expired_in_state()

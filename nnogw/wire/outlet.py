@@ -142,8 +142,10 @@ class Outlet:
         if self._backlog:
             self._pause_source()
 
-    def taken(self) -> int:
+    def taken(self) -> int | None:
         """Return how many bytes the other end has taken so far: during a stall it grows with each of them, and with nothing else.
+
+        It is None where there is no socket to ask (a test's transport).
 
         The socket says that it can be written again when a third of its buffer is free, which may be megabytes: a reader of 50 kB/s makes
         it say so once in a minute. So what still waits in the buffer counts as not taken.
@@ -153,7 +155,7 @@ class Outlet:
         if self._send is None:  # TLS lies on a plain connection, whose own buffer is filled during a stall
             transport = getattr(transport, "transport", None)
             if not isinstance(transport, Connection):
-                return 0
+                return None
             waiting = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         return self._sent - waiting - _in_socket(transport)
 
