@@ -55,9 +55,7 @@ class WarningTests(SynchronousTestCase):
         lines = warnings(
             loaded('[[routes]]\nprefix = "/api/v1/billing"\nservice = "billing"', {"AUTH_API_KEY": KEY, "NNO_BILLING": "unix:/b"})
         )
-        self.assertEqual(
-            lines, ["service iam has neither binding nor URL: sessions and API keys get 503; set NNO_IAM or NNO_IAM_URL"]
-        )
+        self.assertEqual(lines, ["service iam has neither binding nor URL: sessions and API keys get 503; set NNO_IAM or NNO_IAM_URL"])
 
     def test_without_keys_iam_is_not_asked(self) -> None:
         """So that its absence matters only to its routes."""
