@@ -18,6 +18,7 @@ extensions = ["myst_parser"]  # for the changelog, which towncrier writes in Mar
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
+html_show_copyright = False  # there is no such line to show; Sphinx would leave "Copyright ©" with nothing behind it
 html_title = f"nnogw {release}"
 html_static_path = ["_static"]
 html_css_files = ["nnogw.css"]

@@ -176,7 +176,7 @@ class UpstreamFailed(GatewayError):
 
 
 class ServiceUnavailable(GatewayError):
-    """The service cannot be used now: not configured, overloaded or draining. ``retry_after`` is in whole seconds."""
+    """The service cannot be used now: it is not configured, or the platform's status is not known. ``retry_after`` is in whole seconds."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"

@@ -34,7 +34,7 @@ class Options(usage.Options):
     longdesc = (
         "Start the NNO Gateway: it routes, authenticates, limits and forwards what arrives under /api/v1. "
         "Without options it listens on http://127.0.0.1:8787 and finds its services in the environment (NNO_IAM, NNO_IAM_URL, ...). "
-        "An option goes before the environment, the environment before the file. Try it with --demo, which needs nothing else."
+        "An option overrides the environment, the environment overrides the file. Try it with --demo, which needs nothing else."
     )
     optFlags = (  # noqa: N815  Twisted's name
         ["demo", None, "Start a small platform in this process, and print curl lines to try."],

@@ -12,7 +12,7 @@ from nnogw.admin.pages import json, refuse
 
 log = Logger()
 
-_RIGHT = "Say exactly one of token=…, api_key=…, user=…, platform=… or all=true, as a form or as a JSON object of strings, in the body."
+_RIGHT = "Give exactly one of token=…, api_key=…, user=…, platform=… or all=true, as a form or as a JSON object of strings, in the body."
 _SUBJECTS = frozenset({"token", "api_key", "user", "platform", "all"})
 
 

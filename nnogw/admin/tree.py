@@ -11,14 +11,14 @@ from twisted.web.resource import Resource
 from nnogw.admin.pages import Answer, Pages, json
 from nnogw.observability.metrics import exposition
 
-_INDEX = b"""nnogw: the operator's side
+_INDEX = b"""nnogw: the admin listener
 
-/metrics        for Prometheus
-/status.json    what is running, and how
+/metrics        the metrics, for Prometheus
+/status.json    version, services, caches, limits, degraded states
 /-/live         200 while the process serves
 /-/ready        200, or 503 while it drains
-/-/degraded     what is not as it should be
-POST /-/purge   forget: token=..., api_key=..., user=..., platform=... or all=true
+/-/degraded     the degraded states
+POST /-/purge   drop cached verdicts and platform statuses: token=..., api_key=..., user=..., platform=... or all=true
 """
 
 

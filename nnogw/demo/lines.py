@@ -46,6 +46,7 @@ def gateway_lines(base_url: str) -> Iterator[Line]:
     """Yield the lines to the gateway itself."""
     api = f"{base_url}/api/v1"
     service = _bearer(SERVICE_KEY)
+    attempts = " ".join(str(number + 1) for number in range(RATE_LIMIT.limit + 1))
     yield Line(200, "the gateway is alive", f"curl -si {base_url}/health")
     yield Line(200, "with the service key: the registry answers", f"curl -si {service} {api}/platforms/platform-acme")
     yield Line(
@@ -65,7 +66,7 @@ def gateway_lines(base_url: str) -> Iterator[Line]:
     yield Line(
         429,
         f"over a rate limit of {RATE_LIMIT.limit} requests in {RATE_LIMIT.period:g} s; watch RateLimit count down",
-        f"for i in {{1..{RATE_LIMIT.limit + 1}}}; do curl -si {service} {api}/cli/builds | grep -iE '^(HTTP|RateLimit:|Retry-After)'; done",
+        f"for i in {attempts}; do curl -si {service} {api}/cli/builds | grep -iE '^(HTTP|RateLimit:|Retry-After)'; done",
     )
     yield Line(
         204,

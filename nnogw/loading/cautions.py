@@ -33,10 +33,10 @@ def warnings(settings: Settings, environ: Mapping[str, str], *, detaches: bool =
         if len(key) < SHORTEST
     ]
     if auth.api_key and not _is_configured(settings.services["iam"]):
-        found.append(f"service iam has neither binding nor URL: sessions and API keys are answered 503; {_remedy('iam')}")
+        found.append(f"service iam has neither binding nor URL: sessions and API keys get 503; {_remedy('iam')}")
     routed = dict.fromkeys(route.service for route in settings.routes)
     if not routed:
-        found.append("there are no routes: every path under /api is answered 404")
+        found.append("there are no routes: every path under /api gets 404")
     found += [
         f"service {service} has neither binding nor URL: its routes answer 503; {_remedy(service)}"
         for service in routed

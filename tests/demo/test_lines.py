@@ -18,9 +18,9 @@ ADMIN = "http://127.0.0.1:9787"
 class LinesTests(SynchronousTestCase):
     """Each line can be pasted as it stands, and says what to expect."""
 
-    def test_the_whole_text_is_a_bash_script(self) -> None:
+    def test_the_whole_text_is_a_shell_script(self) -> None:
         """A heading and captions are comments, so nothing harmful comes of pasting too much."""
-        checked = subprocess.run(["bash", "-n"], input=lines(BASE, ADMIN), text=True, capture_output=True, check=False)
+        checked = subprocess.run(["sh", "-n"], input=lines(BASE, ADMIN), text=True, capture_output=True, check=False)
         self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
     def test_each_command_stands_under_its_caption(self) -> None:

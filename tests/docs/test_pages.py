@@ -50,6 +50,24 @@ def text(node: ast.expr | None) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
+class ArchitectureTests(SynchronousTestCase):
+    """Whoever looks for a file finds what it is for."""
+
+    def test_every_part_of_the_package_is_in_the_table_and_nothing_else(self) -> None:
+        """Files and folders, each once."""
+        package = Path(nnogw.__file__).parent
+        parts = [path.name for path in package.glob("[!_]*.py")] + [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+        rows = re.findall(r"^   \* - (``.+``)$", part(read("architecture.rst"), "The parts\n---------"), re.MULTILINE)
+        self.assertEqual(sorted(re.findall(r"``(.+?)``", " ".join(rows))), sorted(parts))
+
+    def test_every_file_that_the_page_names_exists(self) -> None:
+        """In the package, or in the source tree."""
+        named = re.findall(r"``([\w/]+/\w+\.py)``", read("architecture.rst"))
+        package = Path(nnogw.__file__).parent
+        self.assertTrue(named)
+        self.assertEqual([name for name in named if not any((root / name).is_file() for root in (package, package.parent))], [])
+
+
 class ErrorCodeTests(SynchronousTestCase):
     """Whoever meets a code finds what it means: a front-end developer on one page, an operator on another."""
 

@@ -55,9 +55,7 @@ class WarningTests(SynchronousTestCase):
         lines = warnings(
             loaded('[[routes]]\nprefix = "/api/v1/billing"\nservice = "billing"', {"AUTH_API_KEY": KEY, "NNO_BILLING": "unix:/b"})
         )
-        self.assertEqual(
-            lines, ["service iam has neither binding nor URL: sessions and API keys are answered 503; set NNO_IAM or NNO_IAM_URL"]
-        )
+        self.assertEqual(lines, ["service iam has neither binding nor URL: sessions and API keys get 503; set NNO_IAM or NNO_IAM_URL"])
 
     def test_without_keys_iam_is_not_asked(self) -> None:
         """So that its absence matters only to its routes."""
@@ -76,7 +74,7 @@ class WarningTests(SynchronousTestCase):
     def test_no_routes_are_one(self) -> None:
         """Everything is 404 then."""
         environ = {"AUTH_API_KEY": KEY, "NNO_IAM": "unix:/a"}
-        self.assertEqual(warnings(loaded("routes = []", environ)), ["there are no routes: every path under /api is answered 404"])
+        self.assertEqual(warnings(loaded("routes = []", environ)), ["there are no routes: every path under /api gets 404"])
 
     def test_an_open_door_that_a_key_keeps_shut_is_one(self) -> None:
         """It would open the day that the key is lost."""
