@@ -247,10 +247,14 @@ class GatewayRequest:
         return not bodiless
 
     def hint(self, fields: Iterable[Field]) -> None:
-        """Write a ``103 Early Hints`` (RFC 8297), unless the response has begun; HTTP/1.0 knows none (RFC 9110 §15.2)."""
-        if self.begun or self.http10 or self._done:
+        """Write a ``103 Early Hints`` (RFC 8297), unless the response has begun; HTTP/1.0 knows none (RFC 9110 §15.2).
+
+        There is no Content-Length (RFC 9110 §8.6). A client that does not take what was written gets no hint: nothing would bound them.
+        """
+        if self.begun or self.http10 or self._done or self.channel.outlet.stalled:
             return
-        lines = [status_line(103, None), *(name + b": " + value + b"\r\n" for _, name, value in fields), b"\r\n"]
+        lines = [name + b": " + value + b"\r\n" for key, name, value in fields if key != b"content-length"]
+        lines = [status_line(103, None), *lines, b"\r\n"]
         self.channel.outlet.write(b"".join(lines))
 
     def write(self, data: bytes) -> None:
