@@ -148,6 +148,7 @@ class _Rendering:
     def ended(self, by: str) -> None:
         """Close the books on the request; `by` says who cut it short, if anybody."""
         exchange = self._exchange
+        exchange.hinted = None  # it leads back to the exchange: a cycle would be left to be collected
         if by:
             exchange.abandoned = True
             exchange.end = by
