@@ -161,6 +161,17 @@ class Gone(SynchronousTestCase):
         upstreams.line.lose()
         self.failureResultOf(waiting, DiedUnused)
 
+    def test_bytes_that_came_before_the_request_was_sent_are_no_response(self) -> None:
+        """An idle connection's 408 may be read in the turn in which the connection is used again: it is closed, and nothing was lost."""
+        upstreams = Upstreams()
+        upstreams.get()
+        upstreams.line.answer(OK)
+        waiting = upstreams.get()
+        self.assertEqual(len(upstreams.endpoint.lines), 1)
+        upstreams.line.connection.dataReceived(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.failureResultOf(waiting, DiedUnused)
+        self.assertTrue(upstreams.line.aborted)
+
     def test_within_the_head(self) -> None:
         """Something has come: it is not repeated."""
         upstreams = Upstreams()
