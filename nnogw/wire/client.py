@@ -432,7 +432,7 @@ class UpstreamConnection(TwistedProtocol):
         self._done = False
         if self._time.state is UpstreamState.CLOSED:
             return
-        if self._sending:
+        if self._sending or self._outlet.stalled:  # the rest of the request is not wanted; the next one would wait behind it
             self._stop_sending()
             self._abort()
             return

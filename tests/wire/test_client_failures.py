@@ -109,6 +109,19 @@ class Late(SynchronousTestCase):
         self.upstreams.advance(60)
         self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:request", True))
 
+    def test_a_consumer_that_is_full_from_the_start(self) -> None:
+        """It is waited for as long as it likes, too: its own limit counts."""
+        waiting = self.upstreams.get()
+        self.upstreams.line.answer(HALF)
+        response, collected = self.successResultOf(waiting), Collected()
+        response.body.pauseProducing()
+        response.body.stream(collected)
+        self.upstreams.advance(1000)
+        self.assertIsNone(collected.error)
+        response.body.resumeProducing()
+        self.upstreams.advance(60)
+        self.assertEqual(collected.error.end, "timeout:idle")
+
     def test_a_response_that_nobody_takes(self) -> None:
         """It is not kept for ever."""
         waiting = self.upstreams.get()
