@@ -302,6 +302,16 @@ class Garbage(ResourceTestCase):
 class Ends(ResourceTestCase):
     """Whoever ends it, the books are closed once."""
 
+    def test_an_exchange_goes_with_its_request(self) -> None:
+        """No cycle of references waits for the garbage collector."""
+        client = self.connect(lambda _: succeed(Response(200)))
+        gc.disable()
+        self.addCleanup(gc.enable)
+        client.send(b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        self.assertEqual(client.statuses, [200])
+        exchange = weakref.ref(self.ended.pop())
+        self.assertIsNone(exchange())
+
     def test_a_client_that_leaves_before_the_answer_cancels_the_pipeline(self) -> None:
         """It is marked first, so that nobody takes the echo for a failure."""
         marks: list[bool] = []

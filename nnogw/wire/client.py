@@ -290,7 +290,12 @@ class UpstreamConnection(TwistedProtocol):
         self._begin_head()
 
     def _receive_head(self, data: bytes) -> bytes:
-        self._answered_any = True
+        if not self._answered_any:
+            if self._used and self._unsent():
+                self._fail(DiedUnused())
+                self._abort()
+                return b""
+            self._answered_any = True
         before = len(self._head)
         head = self._head + data if before else data
         end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
@@ -320,6 +325,11 @@ class UpstreamConnection(TwistedProtocol):
             self._end_of_interim()
             return rest
         return self._start_body(head, rest)
+
+    def _unsent(self) -> bool:
+        """Whether the request waits for the end of this turn: what comes before is no response to it (a 408 for an idle connection)."""
+        request = self._request
+        return request is not None and request.body is None and not self._outlet.idle and not self._outlet.stalled
 
     def _start_body(self, head: bytes, rest: bytes) -> bytes:
         """Take the head of the answer; its body begins with `rest` (RFC 9112 §6.3)."""
@@ -422,7 +432,7 @@ class UpstreamConnection(TwistedProtocol):
         self._done = False
         if self._time.state is UpstreamState.CLOSED:
             return
-        if self._sending:
+        if self._sending or self._outlet.stalled:  # the rest of the request is not wanted; the next one would wait behind it
             self._stop_sending()
             self._abort()
             return

@@ -103,6 +103,11 @@ class Outlet:
         """Whether every byte has been handed to the operating system."""
         return not self._pending and not self._backlog
 
+    @property
+    def stalled(self) -> bool:
+        """Whether bytes wait for the other end to take some."""
+        return self._backlog
+
     def write(self, data: bytes) -> None:
         """Send `data` at the end of this turn, or at once when much has come together."""
         pending = self._pending
@@ -127,6 +132,8 @@ class Outlet:
         try:
             sent = self._send(data)
         except OSError:
+            if not self._transport.connected:
+                return  # it was lost in this turn, after the bytes had been written: there is no socket to watch any more
             sent = 0  # not now; or never, on a broken connection: the next attempt finds the same error, and reports it
         if sent < len(data):
             self._put_back(data[sent:])

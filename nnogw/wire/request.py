@@ -250,12 +250,13 @@ class GatewayRequest:
     def hint(self, fields: HeaderFields) -> None:
         """Write the end-to-end fields of an upstream's ``103 Early Hints`` (RFC 8297), unless the response has begun.
 
-        HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+        HTTP/1.0 knows no interim responses (RFC 9110 §15.2). There is no Content-Length (RFC 9110 §8.6). A client that does not take what
+        was written gets no hint: nothing would bound them.
         """
-        if self.begun or self.http10 or self._done:
+        if self.begun or self.http10 or self._done or self.channel.outlet.stalled:
             return
-        passing = end_to_end_response(fields)
-        lines = [status_line(103, None), *(name + b": " + value + b"\r\n" for _, name, value in passing), b"\r\n"]
+        lines = [name + b": " + value + b"\r\n" for key, name, value in end_to_end_response(fields) if key != b"content-length"]
+        lines = [status_line(103, None), *lines, b"\r\n"]
         self.channel.outlet.write(b"".join(lines))
 
     def write(self, data: bytes) -> None:

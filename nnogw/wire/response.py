@@ -57,7 +57,9 @@ class UpstreamBody:
             consumer.body_failed(self._error)
         elif self.complete:
             consumer.body_ended()
-        elif not self._paused:
+        elif self._paused:
+            self.pauseProducing()  # now it is the consumer that the connection waits for
+        else:
             self.resumeProducing()
 
     def pauseProducing(self) -> None:

@@ -463,8 +463,8 @@ class GatewayChannel(Protocol):
         self._body = None
         self._held = b""
         self._time.enter(ClientState.CLOSING)
+        self._resume()  # over TLS, the client's goodbye has to be read
         if unread:
-            self._resume()
             self.outlet.half_close()
         else:
             self.outlet.close()

@@ -109,6 +109,19 @@ class Late(SynchronousTestCase):
         self.upstreams.advance(60)
         self.assertEqual((collected.error.end, self.upstreams.line.aborted), ("timeout:request", True))
 
+    def test_a_consumer_that_is_full_from_the_start(self) -> None:
+        """It is waited for as long as it likes, too: its own limit counts."""
+        waiting = self.upstreams.get()
+        self.upstreams.line.answer(HALF)
+        response, collected = self.successResultOf(waiting), Collected()
+        response.body.pauseProducing()
+        response.body.stream(collected)
+        self.upstreams.advance(1000)
+        self.assertIsNone(collected.error)
+        response.body.resumeProducing()
+        self.upstreams.advance(60)
+        self.assertEqual(collected.error.end, "timeout:idle")
+
     def test_a_response_that_nobody_takes(self) -> None:
         """It is not kept for ever."""
         waiting = self.upstreams.get()
@@ -160,6 +173,17 @@ class Gone(SynchronousTestCase):
         self.assertEqual(len(upstreams.endpoint.lines), 2)
         upstreams.line.lose()
         self.failureResultOf(waiting, DiedUnused)
+
+    def test_bytes_that_came_before_the_request_was_sent_are_no_response(self) -> None:
+        """An idle connection's 408 may be read in the turn in which the connection is used again: it is closed, and nothing was lost."""
+        upstreams = Upstreams()
+        upstreams.get()
+        upstreams.line.answer(OK)
+        waiting = upstreams.get()
+        self.assertEqual(len(upstreams.endpoint.lines), 1)
+        upstreams.line.connection.dataReceived(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.failureResultOf(waiting, DiedUnused)
+        self.assertTrue(upstreams.line.aborted)
 
     def test_within_the_head(self) -> None:
         """Something has come: it is not repeated."""

@@ -95,6 +95,17 @@ class Reuse(SynchronousTestCase):
         upstreams.line.answer(b"ok")
         self.assertEqual((upstreams.pool.idle, upstreams.line.aborted), (0, True))
 
+    def test_one_that_has_not_taken_its_request_is_not_kept(self) -> None:
+        """It has answered early: another request would wait behind the rest of an upload that nobody reads."""
+        upstreams, body = Upstreams(), ScriptedBody(10)
+        answer = upstreams.send(UpstreamRequest(b"POST", b"/", b"x", [], body))
+        upstreams.line.producer.pauseProducing()
+        body.consumer.body_data(b"0123456789")
+        body.consumer.body_ended()
+        upstreams.line.answer(OK)
+        self.assertEqual(self.successResultOf(answer).status, 200)
+        self.assertEqual((upstreams.pool.idle, upstreams.line.aborted), (0, True))
+
 
 class _Finishing(Collected):
     """Takes a response; at its end, the request's body fails."""

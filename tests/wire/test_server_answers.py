@@ -53,6 +53,23 @@ class Framing(SynchronousTestCase):
             self.assertEqual(client.received.startswith(head + b"HTTP/1.1 200 OK\r\n"), hinted)
             self.assertEqual(client.received.count(b"Link"), int(hinted))
 
+    def test_early_hints_have_no_length(self) -> None:
+        """RFC 9110 §8.6: no interim response may have one; a client might wait for that body."""
+        client = ClientConnection(Root(wait)).send(GET)
+        client.root.requests[0].hint(HeaderFields([(b"Content-Length", b"4"), (b"Link", b"</a.css>")]))
+        self.assertEqual(client.received, b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+
+    def test_a_client_that_takes_nothing_gets_no_early_hints(self) -> None:
+        """They may be left out, and an upstream may send any number: nothing bounds what would wait."""
+        client = ClientConnection(Root(wait)).send(GET)
+        (made,) = client.root.requests
+        client.stall()
+        made.hint(HeaderFields([(b"Link", b"</a.css>")]))
+        client.catch_up()
+        self.assertEqual(client.received, b"")
+        made.hint(HeaderFields([(b"Link", b"</b.css>")]))
+        self.assertIn(b"</b.css>", client.received)
+
     def test_an_empty_write_does_not_end_a_chunked_answer(self) -> None:
         """An empty chunk would."""
         self.assertEqual(told(body=b"")[2], b"0\r\n\r\n")

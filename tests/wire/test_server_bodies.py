@@ -78,6 +78,17 @@ class Streaming(SynchronousTestCase):
         client.send(chunk(b"a") + chunk(b"b") + chunk(b"c\r\n\r\nd"))
         self.assertEqual(pieces, [b"abc\r\n\r\nd"])
 
+    def test_a_connection_that_closes_is_read(self) -> None:
+        """Over TLS it ends with the client's goodbye: unread, it would stay until its limit."""
+        client, request = started(post(4, b"Connection: close"))
+        consumer = _Reluctant(lambda: request.body.pauseProducing())
+        request.body.stream(consumer)
+        client.send(b"body")
+        self.assertEqual((consumer.ended, client.paused), (True, True))
+        answer(request)
+        client.turn()
+        self.assertEqual((client.closed, client.paused), (True, False))
+
     def test_a_slow_consumer_slows_the_client(self) -> None:
         """What it does not take stays on the socket."""
         for head, data in ((post(200_000), b"a" * 200_000), (POST_CHUNKED, chunk(b"a" * 200_000))):

@@ -46,7 +46,8 @@ class Line(StringTransport):
         return self.producerState == "paused"
 
     def answer(self, data: bytes) -> None:
-        """Send `data` in one segment, and let the turn end."""
+        """Send `data` in one segment, after what it answers has come, and let the turn end."""
+        self.clock.advance(0)
         self.connection.dataReceived(data)
         self.clock.advance(0)
 
