@@ -127,6 +127,8 @@ class Outlet:
         try:
             sent = self._send(data)
         except OSError:
+            if self._transport.disconnected:  # lost within this turn, after the writing: nobody watches its socket any more
+                return
             sent = 0  # not now; or never, on a broken connection: the next attempt finds the same error, and reports it
         if sent < len(data):
             self._put_back(data[sent:])
