@@ -31,10 +31,16 @@ def hold_standard_streams() -> None:
     to them, and a process that goes to the background would replace them.
     """
     for number in range(_STANDARD_STREAMS):
-        try:
-            os.fstat(number)
-        except OSError:  # it is closed
+        if not _is_open(number):
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def prepare(reactor: Any) -> None:

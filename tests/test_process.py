@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.process import Events, prepare, settle, use_monotonic_clock
 
-
 PROJECT = Path(__file__).resolve().parents[1]
 
 
