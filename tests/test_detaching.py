@@ -67,7 +67,6 @@ class Detaching(SynchronousTestCase):
         Detachment(Reactor(), "log").failed("nnogw: no")
         self.assertEqual(written, [])
 
-
     def test_nobody_waits_any_more(self) -> None:
         """The process that waited was killed: that concerns neither the start nor the daemon's log, and the pipe is closed."""
         read_end, write_end = os.pipe()

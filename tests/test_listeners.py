@@ -103,7 +103,7 @@ class Trouble(ListenersTestCase):
         self.assertIn("path too long", self.refused(f"unix:/tmp/{'x' * 200}:lockfile=0"))
         path = self.socket_path()
         path.write_text("")
-        self.assertIn("Not a directory", self.refused(f"unix:{path}/x"))
+        self.assertIn("is not a folder", self.refused(f"unix:{path}/x"))
 
     async def test_a_name_that_is_somebodys_file(self) -> None:
         """It is left as it is."""
