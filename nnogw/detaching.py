@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.interfaces import IReactorDaemonize
@@ -82,7 +83,8 @@ class Detachment:
     def _tell(self, outcome: bytes) -> None:
         pipe, self._pipe = self._pipe, -1
         if pipe >= 0:
-            os.write(pipe, outcome)
+            with suppress(BrokenPipeError):  # whoever waited has been killed
+                os.write(pipe, outcome)
             os.close(pipe)
 
     def _wait(self, read_end: int) -> int:

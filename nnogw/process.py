@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,28 @@ GROWTH = 10_000
 #: Every fifth collection looks at what one has left alive, every tenth at everything. A connection that has ended is a cycle of some 35
 #: objects: 20 MiB of them wait at most (with Python's own 10 and 10, up to 180 MiB would).
 GENERATIONS = (5, 2)
+
+
+_STANDARD_STREAMS = 3
+
+
+def hold_standard_streams() -> None:
+    """Open the null device as each standard stream that is closed, before there is a reactor.
+
+    A process may be started without them (``2>&-``). The reactor's own descriptors would then have their numbers: the logs would be written
+    to them, and a process that goes to the background would replace them.
+    """
+    for number in range(_STANDARD_STREAMS):
+        if not _is_open(number):
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def prepare(reactor: Any) -> None:

@@ -19,7 +19,7 @@ from nnogw.detaching import Detachment
 from nnogw.listeners import StartError
 from nnogw.loading import ConfigurationError, load, warnings
 from nnogw.observability.program_log import STANDARD_ERROR, STANDARD_OUTPUT, ProgramLog
-from nnogw.process import prepare
+from nnogw.process import hold_standard_streams, prepare
 from nnogw.service import DemoService, GatewayService
 from nnogw.signals import Signals
 from nnogw.usage_errors import KnownOptions, argument_error, option_error
@@ -50,6 +50,7 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line; what is wrong with it is said in one line, instead of in twistd's pages of help."""
+        hold_standard_streams()
         self._arguments = [*(sys.argv[1:] if options is None else options)]
         try:
             super().parseOptions(self._arguments)

@@ -67,6 +67,15 @@ class Detaching(SynchronousTestCase):
         Detachment(Reactor(), "log").failed("nnogw: no")
         self.assertEqual(written, [])
 
+    def test_nobody_waits_any_more(self) -> None:
+        """The process that waited was killed: that concerns neither the start nor the daemon's log, and the pipe is closed."""
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        detachment = Detachment(Reactor(), "log")
+        detachment._pipe = write_end
+        detachment.failed("nnogw: no")
+        self.assertRaises(OSError, os.fstat, write_end)
+
 
 class Waiting(SynchronousTestCase):
     """What the process that started the daemon makes of what it is told."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import time
+from pathlib import Path
 from weakref import ref
 
 from twisted.internet import epollreactor
@@ -12,6 +15,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.process import Events, prepare, settle, use_monotonic_clock
+
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 class ThePreparation(SynchronousTestCase):
@@ -25,6 +30,23 @@ class ThePreparation(SynchronousTestCase):
         self.assertIs(reactor.seconds, time.monotonic)
         self.assertIs(epollreactor.log, Events)
         self.assertEqual(reactor.whenRunningHooks, [(settle, (), {})])
+
+
+class TheStandardStreams(SynchronousTestCase):
+    """They may be closed when the process begins."""
+
+    def test_no_other_descriptor_gets_their_numbers(self) -> None:
+        """What is open stays as it is; what is closed leads nowhere from then on."""
+        code = """
+import os
+from nnogw.process import hold_standard_streams
+os.close(0)
+os.close(2)
+hold_standard_streams()
+print([os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)])
+"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, b"[True, False, True]\n")
 
 
 class Knot:

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import stat
+import sys
 from contextlib import suppress
 
 from twisted.logger import Logger
@@ -67,8 +68,10 @@ class LineWriter:
         reader is left as it is, because it is shared with other processes: it is asked before each small piece whether it takes anything.
 
         Raises:
-            OSError: it is closed.
+            OSError: it is closed, or was when the process began.
         """
+        if (sys.__stdout__, sys.__stderr__)[stream - 1] is None:  # what has its number now is something else
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         kind = os.fstat(stream).st_mode
         if os.isatty(stream):
             with suppress(OSError):  # a terminal of another container has no name here

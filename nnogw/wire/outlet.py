@@ -132,8 +132,8 @@ class Outlet:
         try:
             sent = self._send(data)
         except OSError:
-            if not self._transport.connected:
-                return  # it was lost in this turn, after the bytes had been written: there is no socket to watch any more
+            if self._transport.disconnected:  # lost within this turn, after the writing: nobody watches its socket any more
+                return
             sent = 0  # not now; or never, on a broken connection: the next attempt finds the same error, and reports it
         if sent < len(data):
             self._put_back(data[sent:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 
@@ -147,6 +148,15 @@ class ProgramLogTests(SynchronousTestCase):
         log = self.logging()
         self.say.info("into the void")
         self.assertEqual(log.dropped, 1)
+
+    def test_so_is_one_that_was_closed_when_the_process_began(self) -> None:
+        """What has its number by then is a socket or a pipe of the reactor, in which no log may end up."""
+        reader = self.pipe_as(STANDARD_ERROR)
+        self.patch(sys, "__stderr__", None)
+        log = self.logging()
+        self.say.info("into the void")
+        self.assertEqual(log.dropped, 1)
+        self.assertRaises(BlockingIOError, os.read, reader, 1)
 
     def test_on_a_pipe_with_the_request_log_no_line_stands_within_another(self) -> None:
         """As with ``2>&1``, however slowly it is read."""

@@ -115,6 +115,15 @@ class PlainSockets(_OutletTests):
         self.assertEqual(self.socket.sent, [b"headbodyend", b"next"])
         self.assertEqual(self.stalls, [])
 
+    def test_what_was_written_in_the_turn_that_lost_the_connection_is_dropped(self) -> None:
+        """The poller refuses a socket that is closed, and nobody waits for it to take anything."""
+        self.outlet.write(b"a response")
+        self.transport.disconnected = 1
+        self.socket.takes = [OSError(errno.EBADF, "closed")]
+        self.turn()
+        self.assertEqual((self.transport.reactor.writers, self.stalls), ([], []))
+        self.assertTrue(self.outlet.idle)
+
     def test_much_is_sent_at_once(self) -> None:
         """It would only take up memory; nothing is sent twice at the turn's end."""
         self.outlet.write(b"a" * (HIGH_WATER - 1))
