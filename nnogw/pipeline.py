@@ -66,7 +66,7 @@ def chain(steps: Iterable[Middleware]) -> Pipeline:
     """Join `steps` to one: each runs around all those behind it.
 
     The gateway's own steps run as they are. Anybody else's gets a ``proceed`` that works once: a second call would send the request to its
-    service again.
+    service again. What it returns is checked: without a response, the client would wait for ever.
     """
     run: Pipeline = _past_the_end
     for step in reversed(list(steps)):
@@ -80,7 +80,7 @@ def _is_ours(step: Middleware) -> bool:
 
 
 class _Guarded:
-    """Runs a step whose author may have called ``proceed()`` twice."""
+    """Runs a step whose author may have called ``proceed()`` twice, or forgotten to return a response."""
 
     def __init__(self, step: Middleware) -> None:
         self._step = step
@@ -95,7 +95,17 @@ class _Guarded:
             proceeded = True
             return proceed()
 
-        return self._step(exchange, once)
+        result = self._step(exchange, once)
+        if isinstance(result, Deferred):
+            return result.addCallback(self._checked)
+        if isinstance(result, Awaitable):
+            return Deferred.fromCoroutine(result).addCallback(self._checked)  # type: ignore[arg-type]  # as in `_link`
+        return self._checked(result)
+
+    def _checked(self, response: object) -> Response:
+        if not isinstance(response, Response):
+            raise TypeError(f"{self._step!r} returned {type(response).__name__}, expected a Response")
+        return response
 
 
 def _link(step: Middleware, inner: Pipeline) -> Pipeline:

@@ -94,17 +94,33 @@ class GatewayResource(Resource):
 class _Rendering:
     """One request on its way through the house."""
 
-    __slots__ = ("_exchange", "_request", "_resource", "_streaming", "answer")
+    __slots__ = ("_exchange", "_request", "_resource", "_streaming", "_unwritable", "answer")
 
     def __init__(self, resource: GatewayResource, request: GatewayRequest, exchange: Exchange) -> None:
         self._resource = resource
         self._request = request
         self._exchange = exchange
         self._streaming: Response | None = None
+        self._unwritable = False  # a response could not be written, and another one stands in for it
         self.answer: Deferred[Response] | None = None
 
     def write(self, response: Response) -> None:
-        """Write the answer: the head, then the body, at once or as it comes."""
+        """Write the response. One that cannot be written, such as with a field that is no bytes, is a bug like any other: 500."""
+        try:
+            self._write(response)
+        except Exception:
+            log.failure("the response to request {request_id} cannot be written", request_id=self._exchange.request_id)
+            if not isinstance(response.body, bytes):
+                response.body.stopProducing()
+            self._stop_unused_body()
+            if self._request.begun or self._unwritable:
+                self._request.abort("gateway")
+            else:
+                self._unwritable = True
+                self.write(self._bug())
+
+    def _write(self, response: Response) -> None:
+        """Write the head, then the body, at once or as it comes."""
         self.answer = None
         exchange = self._exchange
         request = self._request
@@ -141,8 +157,12 @@ class _Rendering:
         if self._exchange.abandoned:
             return
         log.failure("request {request_id} failed outside the error handler", failure=failure, request_id=self._exchange.request_id)
+        self.write(self._bug())
+
+    def _bug(self) -> Response:
         error = GatewayError(reason="a bug, see the program's log")
-        self.write(Response.of(500, error.envelope(self._exchange.request_id), b"application/json"))
+        self._exchange.reason = error.reason
+        return Response.of(500, error.envelope(self._exchange.request_id), b"application/json")
 
     def ended(self, by: str) -> None:
         """Close the books on the request; `by` says who cut it short, if anybody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -142,6 +143,22 @@ class ChainTests(SynchronousTestCase):
         failure = self.failureResultOf(run(a_request()), RuntimeError)
         self.assertIn("called proceed() twice", failure.getErrorMessage())
         self.assertEqual(self.trace, ["into a", "into b", "innermost", "out of b", "out of a"])
+
+    def test_a_step_of_somebody_elses_returns_a_response(self) -> None:
+        """One that forgets to is a bug that is told, instead of a client that waits for ever."""
+
+        def at_once(exchange: Exchange, proceed: Proceed) -> Any:
+            return None
+
+        def later(exchange: Exchange, proceed: Proceed) -> Any:
+            return proceed().addCallback(lambda response: None)
+
+        async def awaited(exchange: Exchange, proceed: Proceed) -> Any:
+            await proceed()
+
+        for step in (at_once, later, awaited):
+            failure = self.failureResultOf(chain([step, self.innermost])(a_request()), TypeError)
+            self.assertIn("returned NoneType, expected a Response", failure.getErrorMessage())
 
     def test_going_on_behind_the_last_step_is_a_bug(self) -> None:
         self.failureResultOf(chain([self.step("a")])(a_request()), RuntimeError)

@@ -200,6 +200,21 @@ class Misuse(ResourceTestCase):
             self.assertEqual(body.calls, [])
             self.assertIn(b"hello", client.received)
 
+    def test_a_response_that_cannot_be_written_is_a_500(self) -> None:
+        """The next request is served; where the response of the gateway itself cannot be written, the connection is cut."""
+        body = ScriptedBody()
+        wrong: Any = (b"x-wrong", "X-Wrong", b"text where bytes are due")
+        client = self.connect(lambda exchange: succeed(Response(200, [wrong], body))).send(self.GET + self.GET)
+        self.assertEqual((client.statuses, body.calls, client.channel.busy), ([500, 500], ["stop", "stop"], False))
+
+        def pipeline(exchange: Exchange) -> Deferred[Response]:
+            exchange.answer_additions.append(wrong)
+            return succeed(Response(200, [], b"ok"))
+
+        client = self.connect(pipeline).send(self.GET)
+        self.assertEqual((client.received, client.channel.busy, len(self.ended)), (b"", False, 1))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 4)
+
     def test_a_callback_at_the_end_that_fails_is_logged_and_nothing_else(self) -> None:
         """The others are called, and the connection serves the next request."""
 

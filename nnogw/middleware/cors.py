@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, succeed
 
-from nnogw.errors import RefusedTarget
+from nnogw.errors import RefusedTarget, UriTooLong
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, field
 from nnogw.interfaces import Proceed
@@ -80,7 +80,7 @@ class Cors:
 
 def _is_acceptable(exchange: Exchange) -> bool:
     """Whether nothing is wrong with a preflight but perhaps its path or target, which is that of the request to come."""
-    return exchange.refusal is None or isinstance(exchange.refusal, RefusedTarget)
+    return exchange.refusal is None or isinstance(exchange.refusal, (RefusedTarget, UriTooLong))
 
 
 def _joined(built_in: Iterable[str], more: Iterable[str]) -> bytes:

@@ -34,8 +34,9 @@ class LineWriter:
     """Takes lines, and writes them to a descriptor without ever waiting for its reader.
 
     A batch that was written in part is continued where it stopped: no line ends up within another. A descriptor that cannot be written is
-    tried again every `FLUSH_INTERVAL`; meanwhile `MAX_PENDING` bytes are kept, what comes beyond is dropped and counted, and the program's
-    log says how much that was when the descriptor can be written again.
+    tried again every `FLUSH_INTERVAL`, and whenever another batch has come: a reader that only was behind for a moment loses nothing.
+    Meanwhile `MAX_PENDING` bytes are kept, what comes beyond is dropped and counted, and the program's log says how much that was when the
+    descriptor can be written again.
 
     Args:
         name: what is written, for the program's log.
@@ -55,6 +56,7 @@ class LineWriter:
         self._may_wait = False  # writing waits for a reader, unless it is asked before
         self._lines: list[bytes] = []
         self._size = 0  # bytes of the lines and the rest
+        self._write_at = batch  # so many of them are written at once
         self._rest = b""  # of a batch that was not written whole
         self._torn = False  # the rest begins within a line
         self._flushing = False
@@ -100,7 +102,7 @@ class LineWriter:
             return
         self._lines.append(line)
         self._size += len(line)
-        if self._size >= self._batch and not self._rest and not self._flushing:
+        if self._size >= self._write_at and not self._flushing:
             self.flush()
         elif self._timer is None:
             self._schedule()
@@ -122,6 +124,7 @@ class LineWriter:
             self._torn = data[written - 1] != _NEWLINE
         self._rest = data[written:]
         self._size = len(self._rest) + sum(map(len, self._lines))
+        self._write_at = self._size + self._batch
         self._flushing = False
         if failure is not None:
             self._failed(failure, progress=written > 0)

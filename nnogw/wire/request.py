@@ -210,7 +210,6 @@ class GatewayRequest:
         Returns:
             Whether a body may follow: not to HEAD, nor with 204 and 304.
         """
-        self.begun = True
         keep_alive = self.keep_alive and self.channel.may_keep_alive(self)
         lines = [status_line(status, reason)]
         sized = dated = False
@@ -244,7 +243,9 @@ class GatewayRequest:
         if whole and not bodiless:
             self.bytes_out = len(whole)
             lines.append(whole)
-        self.channel.outlet.write(b"".join(lines))
+        head = b"".join(lines)
+        self.begun = True
+        self.channel.outlet.write(head)
         return not bodiless
 
     def hint(self, fields: HeaderFields) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.errors import BadRequest, HeadersTooLarge, RefusedTarget
+from nnogw.errors import BadRequest, HeadersTooLarge, RefusedTarget, UriTooLong
 from nnogw.exchange import Exchange, Response
 from nnogw.middleware.cors import Cors
 from nnogw.settings import CorsSettings
@@ -109,14 +109,15 @@ class Answers(SynchronousTestCase):
 
     def test_a_preflight_is_answered_here_although_its_path_is_refused(self) -> None:
         """Else the browser does not send the request, and the page never sees why it is refused."""
-        for origin, allowed_origin in ((_APP, _APP), (b"https://evil.example", None)):
-            request = exchange(b"OPTIONS", fields=[(b"Origin", origin), (b"Access-Control-Request-Method", b"PUT")])
-            request.refusal = RefusedTarget(reason="a dot segment in the path")
-            further = Further()
-            response = self.successResultOf(Cors(_SETTINGS)(request, further))
-            self.assertEqual((response.status, further.calls), (204, 0))
-            told = {name: value for _, name, value in response.fields}
-            self.assertEqual(told.get(b"Access-Control-Allow-Origin"), allowed_origin)
+        for refusal in (RefusedTarget(reason="a dot segment in the path"), UriTooLong()):
+            for origin, allowed_origin in ((_APP, _APP), (b"https://evil.example", None)):
+                request = exchange(b"OPTIONS", fields=[(b"Origin", origin), (b"Access-Control-Request-Method", b"PUT")])
+                request.refusal = refusal
+                further = Further()
+                response = self.successResultOf(Cors(_SETTINGS)(request, further))
+                self.assertEqual((response.status, further.calls), (204, 0))
+                told = {name: value for _, name, value in response.fields}
+                self.assertEqual(told.get(b"Access-Control-Allow-Origin"), allowed_origin)
 
     def test_pages_may_send_and_read_what_the_settings_add(self) -> None:
         """Behind what they always may; a header is named once, whatever its case."""

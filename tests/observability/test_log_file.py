@@ -212,9 +212,9 @@ class Trouble(LogFileTestCase):
         self.patch(self.ledger, "begin", lambda state, subject, reason: tries.append(reason))
         for _ in range(3 * BATCH // len(LONG)):
             log.write(LONG)
-        self.assertEqual(len(tries), 1)
+        self.assertEqual(len(tries), 2)  # once for each whole batch
         self.tick()
-        self.assertEqual(len(tries), 2)
+        self.assertEqual(len(tries), 3)
 
     def test_lines_that_cannot_be_written_at_the_end_are_told(self) -> None:
         """They are lost with the process."""
@@ -267,6 +267,23 @@ class Readers(LogFileTestCase):
         self.as_standard_output(writer)
         self.reads_slowly(self.opened("-"), self.reader(reader), reopens=True)
         self.assertTrue(os.get_blocking(1))
+
+    def test_a_reader_that_is_behind_for_a_moment_loses_nothing(self) -> None:
+        """It is tried again with the next batch: who reads megabytes a second need not wait for the interval."""
+        reader, writer = os.pipe()
+        self.as_standard_output(writer)
+        log = self.opened("-")
+        reader = self.reader(reader)
+        got = wrote = 0
+        while wrote < 4 * MAX_PENDING:
+            for _ in range(BATCH // len(LONG) + 1):
+                log.write(LONG)
+                wrote += len(LONG)
+            got += len(_read(reader, MAX_PENDING))
+        for _ in range(MAX_PENDING // BATCH):
+            self.tick()
+            got += len(_read(reader, MAX_PENDING))
+        self.assertEqual((log.dropped, got), (0, wrote))
 
     def test_a_slow_terminal_gets_every_line_whole(self) -> None:
         """It is opened anew, so that a shell that shares it does not notice."""
