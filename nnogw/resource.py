@@ -92,7 +92,7 @@ class GatewayResource(Resource):
 
 
 class _Rendering:
-    """One request on its way through the house."""
+    """One request, from its pipeline to the last byte of its response."""
 
     __slots__ = ("_exchange", "_request", "_resource", "_streaming", "_unwritable", "answer")
 
@@ -112,7 +112,8 @@ class _Rendering:
             log.failure("the response to request {request_id} cannot be written", request_id=self._exchange.request_id)
             if not isinstance(response.body, bytes):
                 response.body.stopProducing()
-            self._stop_unused_body()
+            if self._exchange.upstream_body is not None:
+                self._let_go_of_upstream_body(self._exchange.upstream_body)
             if self._request.begun or self._unwritable:
                 self._request.abort("gateway")
             else:

@@ -96,10 +96,16 @@ class Source:
         """Whether a question about `subject` that had to wait may still be asked: the source may have gone down meanwhile."""
         return not self.outage.silent or subject in self._under_way
 
-    def may_ask_beside(self, subject: Hashable, kept: Kept[V], now: float) -> bool:
-        """Whether a question about `subject` is due, beside a request that is answered with `kept`; counted as in `may_wait`."""
+    def may_ask_beside(self, subject: Hashable, kept: Kept[V] | None, now: float) -> bool:
+        """Whether a question about `subject` is due, which nobody waits for; counted as in `may_wait`.
+
+        Args:
+            subject: what the question is about.
+            kept: what the request beside it is answered with, if with anything.
+            now: monotonic seconds.
+        """
         if not self.outage.silent:
-            return now >= kept.ask_at
+            return kept is None or now >= kept.ask_at
         if self._under_way or now < self._next_at:
             return False
         self._under_way.add(subject)

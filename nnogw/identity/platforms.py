@@ -64,7 +64,7 @@ class PlatformStatuses:
         self._known: LruTable[str, Kept[str | None]] = LruTable(settings.max_entries)  # None: the registry does not know the platform
         self._flights: SingleFlight[str, str | None] = SingleFlight()
         self._outage = Outage("registry-outage", "registry", seconds=clock.seconds, ledger=ledger)
-        self._source = Source(self._outage, probes=1)
+        self._source = Source(self._outage, probes=0)  # `on_unknown` decides meanwhile
 
     def status(self, platform_id: str, exchange: Exchange) -> str | Deferred[str | None] | None:
         """Return a platform's status, or None while it is not known; a Deferred only if the registry has to be waited for."""
@@ -75,12 +75,12 @@ class PlatformStatuses:
             if state is Freshness.FRESH:
                 return entry.value
             if state is Freshness.BRIDGING:
-                if platform_id not in self._flights and self._source.may_ask_beside(platform_id, entry, now):
-                    self._join(platform_id, exchange)
+                self._ask_beside(platform_id, exchange, entry, now)
                 return self._bridged(entry.value, "the registry does not answer")
         if platform_id in _DOT_SEGMENTS:
             return None
         if not self._source.may_wait(platform_id):
+            self._ask_beside(platform_id, exchange, None, now)
             return self._bridged(None, "the registry does not answer")
         return self._join(platform_id, exchange)
 
@@ -93,6 +93,11 @@ class PlatformStatuses:
         """Drop everything, and return how many statuses there were."""
         self._flights.detach_all()
         return self._known.clear()
+
+    def _ask_beside(self, platform_id: str, exchange: Exchange, entry: Kept[str | None] | None, now: float) -> None:
+        """Ask about a platform without waiting, if that is due."""
+        if platform_id not in self._flights and self._source.may_ask_beside(platform_id, entry, now):
+            self._join(platform_id, exchange)
 
     def _join(self, platform_id: str, exchange: Exchange) -> Deferred[str | None]:
         return self._flights.join(platform_id, lambda flight: self._ask(platform_id, exchange, flight))
