@@ -164,14 +164,6 @@ class PlainSockets(_OutletTests):
         self.assertEqual(self.stalls, [True])
         self.assertIs(self.transport.writable(), CONNECTION_LOST)
 
-    def test_a_connection_that_is_lost_before_the_turn_ends_is_left_alone(self) -> None:
-        """Its socket is closed: there is nothing that the reactor could watch."""
-        self.outlet.write(b"data")
-        self.socket.takes = [OSError(errno.EBADF, "closed")]
-        self.transport.connected = 0
-        self.turn()
-        self.assertEqual((self.transport.reactor.writers, self.stalls, self.outlet.stalled), ([], [], False))
-
     def test_a_source_is_paused_while_the_socket_is_full(self) -> None:
         """Until everything has been taken."""
         self.outlet.set_source(self.source)
