@@ -78,7 +78,7 @@ class Exchange:
     auth_time: float | None = None  # seconds spent on authentication
     upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
     upstream: str = ""  # the address that the request was sent to
-    upstream_fields: list[Field] = attrs.field(factory=list)  # more fields for the upstream; they replace the client's of the same name
+    upstream_fields: tuple[Field, ...] = ()  # more fields for the upstream; they replace the client's of the same name
     upstream_body: AnswerBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
     upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
     answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
@@ -109,7 +109,7 @@ class Exchange:
 
     def add_upstream_field(self, name: bytes, value: bytes) -> None:
         """Add a header field to the request that goes to the upstream; what the client sent under that name stays behind."""
-        self.upstream_fields.append((name.lower(), name, value))
+        self.upstream_fields = (*self.upstream_fields, (name.lower(), name, value))
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Add a header field to the answer, after the upstream's own fields of that name."""

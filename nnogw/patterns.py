@@ -13,18 +13,21 @@ class RequestPatterns:
 
     Args:
         patterns: ``METHOD /path`` each, as `nnogw.loading.values` lets them pass.
+
+    Attributes:
+        methods: those that any pattern has. Most requests have another one, and need not be matched.
     """
 
-    __slots__ = ("_methods", "_paths", "_prefixes", "_surroundings")
+    __slots__ = ("_paths", "_prefixes", "_surroundings", "methods")
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._methods: set[bytes] = set()  # of all patterns: most requests have another, and are done with
+        self.methods: set[bytes] = set()
         self._paths: set[tuple[bytes, bytes]] = set()
         self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
         self._surroundings: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
         for pattern in patterns:
             method, _, path = pattern.encode().partition(b" ")
-            self._methods.add(method)
+            self.methods.add(method)
             before, star, after = path.partition(b"*")
             if after:
                 self._surroundings[method] = (*self._surroundings.get(method, ()), (before, after))
@@ -35,8 +38,6 @@ class RequestPatterns:
 
     def match(self, method: bytes, path: bytes) -> bool:
         """Return whether a request is named: `path` is canonical, or empty where the target was refused, which no pattern names."""
-        if method not in self._methods:
-            return False
         if (method, path) in self._paths or path.startswith(self._prefixes.get(method, ())):
             return True
         for before, after in self._surroundings.get(method, ()):

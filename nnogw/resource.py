@@ -14,7 +14,7 @@ from twisted.web.server import NOT_DONE_YET
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
-from nnogw.interfaces import AnswerBody
+from nnogw.interfaces import AnswerBody, Body
 from nnogw.routes import RouteTable
 from nnogw.wire.headers import TrustedProxies, client_address
 from nnogw.wire.relay import Relay
@@ -105,46 +105,45 @@ class _Rendering:
         self.answer: Deferred[Response] | None = None
 
     def write(self, response: Response) -> None:
-        """Write the response. One that cannot be written, such as with a field that is no bytes, is a bug like any other: 500."""
-        try:
-            self._write(response)
-        except Exception:
-            log.failure("the response to request {request_id} cannot be written", request_id=self._exchange.request_id)
-            if not isinstance(response.body, bytes):
-                response.body.stopProducing()
-            if self._exchange.upstream_body is not None:
-                self._let_go_of_upstream_body(self._exchange.upstream_body)
-            if self._request.begun or self._unwritable:
-                self._request.abort("gateway")
-            else:
-                self._unwritable = True
-                self.write(self._bug())
+        """Write the response: the head, then the body, at once or as it comes.
 
-    def _write(self, response: Response) -> None:
-        """Write the head, then the body, at once or as it comes."""
+        One that cannot be written, such as with a field that is no bytes, is a bug like any other: 500.
+        """
         self.answer = None
         exchange = self._exchange
         request = self._request
         body = response.body
-        if exchange.abandoned:
-            if not isinstance(body, bytes):
-                body.stopProducing()
-            if exchange.upstream_body is not None:
-                self._let_go_of_upstream_body(exchange.upstream_body)
-            return
-        exchange.status = response.status
-        fields = _merged(response, exchange)
-        if isinstance(body, bytes):
-            request.begin(response.status, response.reason, fields, body)
-            request.finish()
-        elif request.begin(response.status, response.reason, fields):
-            self._streaming = response
-            Relay(request, body, self._broke)
-        else:
-            body.stopProducing()
-            request.finish()
+        try:
+            if exchange.abandoned:
+                if not isinstance(body, bytes):
+                    body.stopProducing()
+            else:
+                exchange.status = response.status
+                fields = _merged(response, exchange)
+                if isinstance(body, bytes):
+                    request.begin(response.status, response.reason, fields, body)
+                    request.finish()
+                elif request.begin(response.status, response.reason, fields):
+                    self._streaming = response
+                    Relay(request, body, self._broke)
+                else:
+                    body.stopProducing()
+                    request.finish()
+        except Exception:
+            self._write_instead(body)
         if exchange.upstream_body is not None:
             self._let_go_of_upstream_body(exchange.upstream_body)
+
+    def _write_instead(self, body: bytes | Body) -> None:
+        """Send a 500 in the place of a response with `body` that cannot be written; where that is too late, cut the connection."""
+        log.failure("the response to request {request_id} cannot be written", request_id=self._exchange.request_id)
+        if not isinstance(body, bytes):
+            body.stopProducing()
+        if self._request.begun or self._unwritable:
+            self._request.abort("gateway")
+        else:
+            self._unwritable = True
+            self.write(self._bug())
 
     def _let_go_of_upstream_body(self, body: AnswerBody) -> None:
         """Stop the body of an upstream's response if nobody takes it: a middleware has put another response in its place."""

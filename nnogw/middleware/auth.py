@@ -51,7 +51,7 @@ class Auth:
         if not self._service_digests:
             exchange.auth = "bypass"
             return proceed()
-        if self._public.match(exchange.method, path):
+        if exchange.method in self._public.methods and self._public.match(exchange.method, path):
             exchange.auth = "public"
             ends_sessions = self._forget_on.match(exchange.method, path)
             return self._forget_presented(exchange, proceed()) if ends_sessions else proceed()
@@ -109,7 +109,7 @@ class Auth:
         status = response.status
         if status == 401:
             self._identities.forget(kind, token)
-        elif 200 <= status < 300 and self._forget_on.match(exchange.method, exchange.path):
+        elif 200 <= status < 300 and exchange.method in self._forget_on.methods and self._forget_on.match(exchange.method, exchange.path):
             identity = exchange.identity
             self._identities.forget_owner(kind, token, None if identity is None else identity.user_id)
         return response

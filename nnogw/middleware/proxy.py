@@ -85,10 +85,10 @@ class Proxy:
         return failure
 
 
-def _with_ours(fields: list[Field], ours: list[Field]) -> list[Field]:
+def _with_ours(fields: list[Field], ours: tuple[Field, ...]) -> list[Field]:
     """Return `fields` with what middlewares have added, which goes before what a client sent under the same name."""
     names = {item[0] for item in ours}
-    return [item for item in fields if item[0] not in names] + ours
+    return [*(item for item in fields if item[0] not in names), *ours]
 
 
 def _passing_on(trusted: TrustedProxies, forward_credentials: bool, fields: HeaderFields, peer: str, secure: bool) -> tuple[Field, ...]:

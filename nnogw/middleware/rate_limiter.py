@@ -49,7 +49,8 @@ class RateLimiter:
         policy = self._policy(exchange)
         if policy.limit == 0:
             return proceed()
-        key = f"{policy.scope}{network_of(exchange.ip)}:{self._place(exchange)}"
+        ip = exchange.ip
+        key = f"{policy.scope}{network_of(ip) if ':' in ip else ip}:{self._place(exchange)}"
         decision = self._store.hit(key, policy.limit, policy.period)
         if isinstance(decision, Decision):
             return _decided(decision, policy, exchange, proceed)

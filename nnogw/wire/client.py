@@ -211,7 +211,8 @@ class UpstreamConnection(TwistedProtocol):
         self._waiting = waiting
         body = request.body
         lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target, request.host)]
-        lines += [name + b": " + value + b"\r\n" for _, name, value in request.fields]
+        for _, name, value in request.fields:
+            lines += (name, b": ", value, b"\r\n")  # joined once: half the cost of joining each line
         if body is None:
             lines.append(b"Content-Length: 0\r\n\r\n" if request.method in _WITH_CONTENT else b"\r\n")
         elif body.length is None:
@@ -291,7 +292,8 @@ class UpstreamConnection(TwistedProtocol):
 
     def _receive_head(self, data: bytes) -> bytes:
         if not self._answered_any:
-            if self._used and self._unsent():
+            if self._used and self._outlet.unsent and self._request is not None and self._request.body is None:
+                # Before the request is even sent, nothing can be a response to it: say, a 408 for an idle connection.
                 self._fail(DiedUnused())
                 self._abort()
                 return b""
@@ -326,11 +328,6 @@ class UpstreamConnection(TwistedProtocol):
             return rest
         return self._start_body(head, rest)
 
-    def _unsent(self) -> bool:
-        """Whether the request waits for the end of this turn: what comes before is no response to it (a 408 for an idle connection)."""
-        request = self._request
-        return request is not None and request.body is None and not self._outlet.idle and not self._outlet.stalled
-
     def _start_body(self, head: bytes, rest: bytes) -> bytes:
         """Take the head of the answer; its body begins with `rest` (RFC 9112 §6.3)."""
         fields = HeaderFields(self._pairs)
@@ -345,7 +342,13 @@ class UpstreamConnection(TwistedProtocol):
             return self._malformed("101 without an Upgrade in the request")
         if coding is not None and (not http11 or coding.lower() != b"chunked" or b"transfer-encoding" in fields.repeated):
             return self._malformed("a transfer coding other than chunked")
-        self._keep_alive = _keeps_alive(fields, http11=http11)
+        connection = first.get(b"connection")
+        if connection is None:
+            self._keep_alive = http11
+        elif connection == b"keep-alive" and not fields.repeated:  # as nginx and many others say it
+            self._keep_alive = True
+        else:
+            self._keep_alive = _keeps_alive(fields, http11=http11)
         request = self._request
         bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
         body = UpstreamBody(self, length)
@@ -432,7 +435,7 @@ class UpstreamConnection(TwistedProtocol):
         self._done = False
         if self._time.state is UpstreamState.CLOSED:
             return
-        if self._sending or self._outlet.stalled:  # the rest of the request is not wanted; the next one would wait behind it
+        if self._sending or self._time.stalled:  # the rest of the request is not wanted; the next one would wait behind it
             self._stop_sending()
             self._abort()
             return
@@ -558,11 +561,6 @@ class UpstreamConnection(TwistedProtocol):
 
 
 def _keeps_alive(fields: HeaderFields, *, http11: bool) -> bool:
-    """Whether the upstream keeps the connection open after a response with these `fields` (RFC 9112 §9.3)."""
-    connection = fields.first.get(b"connection")
-    if connection is None:
-        return http11
-    if connection == b"keep-alive" and b"connection" not in fields.repeated:  # as nginx and many others say it
-        return True
+    """Whether the upstream keeps the connection open after a response with a ``Connection`` among its `fields` (RFC 9112 §9.3)."""
     options = {option.strip(b" \t").lower() for option in fields.joined(b"connection").split(b",")}
     return b"close" not in options and (http11 or b"keep-alive" in options)

@@ -127,8 +127,7 @@ class TrustedProxies:
 def client_address(fields: HeaderFields, peer: str, trusted: TrustedProxies) -> str:
     """Return the client's address: the first from the right in ``X-Forwarded-For`` that is not a trusted proxy.
 
-    An entry that is no address ends the walk: the proxy that added it is the last that is known. Where a trusted proxy sends ``Forwarded``
-    alone, that list is walked: it is what the upstream gets as ``X-Forwarded-For``.
+    An entry that is no address ends the walk: the proxy that added it is the last that is known.
 
     Args:
         fields: the request's header section.

@@ -104,6 +104,11 @@ class Outlet:
         return not self._pending and not self._backlog
 
     @property
+    def unsent(self) -> bool:
+        """Whether bytes wait for the end of this turn."""
+        return bool(self._pending) and not self._backlog
+
+    @property
     def stalled(self) -> bool:
         """Whether bytes wait for the other end to take some."""
         return self._backlog

@@ -220,7 +220,7 @@ class GatewayRequest:
                 sized = True
             elif key == b"date":
                 dated = True
-            lines.append(name + b": " + value + b"\r\n")
+            lines += (name, b": ", value, b"\r\n")  # joined once: half the cost of joining each line
         if not dated:
             lines.append(date_line())
         without = status == 204 or status == 304
