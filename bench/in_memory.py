@@ -13,8 +13,8 @@ from twisted.internet.task import Clock
 
 from nnogw.assembly import assemble
 from nnogw.settings import AuthSettings, RateLimitSettings, RouteSettings, ServerSettings, ServiceSettings, Settings
-from nnogw.wire.outlet import Turn
-from nnogw.wire.pool import ConnectionPool
+from nnogw.upstream.pool import ConnectionPool
+from nnogw.wire.transport.writer import Turn
 
 SESSION = b'{"userId": "user_1", "role": "admin", "platformId": "k3m9p2xw7q", "platformStatus": "active"}'
 _ANSWER_HEAD = (

@@ -31,12 +31,12 @@ from twisted.internet.defer import Deferred
 
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields
+from nnogw.headers import end_to_end_request, end_to_end_response, forwarded_fields
 from nnogw.interfaces import Proceed
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.metrics import RequestMetrics
 from nnogw.observability.request_log import format_line
 from nnogw.pipeline import chain
-from nnogw.wire.headers import end_to_end_request, end_to_end_response, forwarded_fields
 
 #: What is measured: a call without arguments.
 Case = Callable[[], object]

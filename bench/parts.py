@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields, field
+from nnogw.headers import TrustedProxies
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.ids import IdSource
 from nnogw.interfaces import Proceed
@@ -20,7 +21,6 @@ from nnogw.observability.ledger import Ledger
 from nnogw.pipeline import chain, middlewares
 from nnogw.routes import RouteTable
 from nnogw.settings import RouteSettings, VerdictCacheSettings
-from nnogw.wire.headers import TrustedProxies
 
 TOKEN = b"bench-session-0123456789abcdef"
 IDENTITY = Identity("session", "user_1", "admin", "k3m9p2xw7q", "active", fields=(field(b"X-Nno-User-Id", b"user_1"),))

@@ -13,6 +13,7 @@ from twisted.web.resource import Resource
 from nnogw import __version__
 from nnogw.admin import build_admin
 from nnogw.admin.purge import Purge
+from nnogw.headers import TrustedProxies
 from nnogw.identity.call_queue import CallQueue
 from nnogw.identity.failure_limit import MAX_ADDRESSES, FailureLimit
 from nnogw.identity.iam import Iam
@@ -23,7 +24,7 @@ from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
 from nnogw.observability.metrics import RequestMetrics
-from nnogw.observability.state import State
+from nnogw.observability.stats import State
 from nnogw.pipeline import chain, middlewares
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
@@ -31,9 +32,8 @@ from nnogw.settings import Settings
 from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
-from nnogw.wire.headers import TrustedProxies
-from nnogw.wire.outlet import Turn
 from nnogw.wire.site import GatewaySite
+from nnogw.wire.transport.writer import Turn
 
 
 @define(eq=False)

@@ -8,6 +8,7 @@ from functools import partial
 from twisted.internet.defer import Deferred, fail, succeed
 
 from nnogw.exchange import Exchange, Response
+from nnogw.headers import TrustedProxies
 from nnogw.ids import IdSource
 from nnogw.interfaces import Clock, IdentitySource, LogSink, Middleware, PlatformStatusSource, Proceed, RateLimitStore, ServiceClient
 from nnogw.middleware.auth import Auth
@@ -25,7 +26,6 @@ from nnogw.middleware.timing import Timing
 from nnogw.middleware.tracing import Tracing
 from nnogw.observability.request_log import format_line
 from nnogw.settings import Settings
-from nnogw.wire.headers import TrustedProxies
 
 #: A whole chain: an exchange goes in, its answer comes out.
 Pipeline = Callable[[Exchange], "Deferred[Response]"]

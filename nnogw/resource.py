@@ -14,9 +14,9 @@ from twisted.web.server import NOT_DONE_YET
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
+from nnogw.headers import TrustedProxies, client_address
 from nnogw.interfaces import AnswerBody, Body
 from nnogw.routes import RouteTable
-from nnogw.wire.headers import TrustedProxies, client_address
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
 

@@ -15,13 +15,13 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from nnogw import __version__
-from nnogw.detaching import Detachment
-from nnogw.listeners import StartError
+from nnogw.lifecycle.detaching import Detachment
+from nnogw.lifecycle.listeners import StartError
+from nnogw.lifecycle.process import hold_standard_streams, prepare
+from nnogw.lifecycle.service import DemoService, GatewayService
+from nnogw.lifecycle.signals import Signals
 from nnogw.loading import ConfigurationError, load, warnings
 from nnogw.observability.program_log import STANDARD_ERROR, STANDARD_OUTPUT, ProgramLog
-from nnogw.process import hold_standard_streams, prepare
-from nnogw.service import DemoService, GatewayService
-from nnogw.signals import Signals
 from nnogw.usage_errors import KnownOptions, argument_error, option_error
 
 log = Logger()

@@ -23,29 +23,25 @@ LAYERS = {
     "credentials": 1,
     "patterns": 1,
     "routes": 1,
-    "wire.headers": 1,
-    "wire.hops": 1,
+    "headers": 1,
+    "hops": 1,
     "interfaces": 2,
-    "wire": 3,
-    "upstream": 3,
-    "identity": 3,
-    "limiting": 3,
-    "observability": 3,
-    "middleware": 4,
-    "pipeline": 5,
-    "resource": 6,
-    "admin": 6,
-    "loading": 7,
-    "demo": 7,
-    "assembly": 7,
-    "service": 7,
-    "listeners": 7,
-    "signals": 7,
-    "process": 7,
-    "start_errors": 7,
-    "usage_errors": 7,
-    "detaching": 7,
-    "tap": 8,
+    "wire.transport": 3,
+    "wire": 4,
+    "observability": 4,
+    "limiting": 4,
+    "upstream": 5,
+    "identity": 5,
+    "middleware": 6,
+    "pipeline": 7,
+    "resource": 8,
+    "admin": 8,
+    "loading": 9,
+    "demo": 9,
+    "assembly": 9,
+    "lifecycle": 9,
+    "usage_errors": 9,
+    "tap": 10,
 }
 _REACTOR = "twisted.internet.reactor"
 
@@ -120,10 +116,10 @@ class Layers(SynchronousTestCase):
     def test_a_violation_is_found(self) -> None:
         """Of each rule; types alone are none."""
         for module, source in (
-            ("wire.server", "from nnogw.middleware.auth import Auth"),
+            ("wire.http1.server", "from nnogw.middleware.auth import Auth"),
             ("errors", "from nnogw import resource"),
-            ("service", "from twisted.internet import reactor"),
-            ("wire.pool", "def f():\n    import twisted.internet.reactor"),
+            ("lifecycle.service", "from twisted.internet import reactor"),
+            ("upstream.pool", "def f():\n    import twisted.internet.reactor"),
             ("middleware.auth", "from nnogw.middleware.cors import Cors"),
             ("middleware.auth", "from nnogw.wire.site import GatewaySite"),
             ("identity.iam", "import nnogw.middleware.auth"),
@@ -132,18 +128,18 @@ class Layers(SynchronousTestCase):
             self.assertEqual(len(violations(module, source)), 1, source)
         for module, source in (
             ("tap", "from twisted.internet import reactor"),
-            ("middleware.proxy", "from nnogw.wire.headers import via"),
-            ("middleware.proxy", "from nnogw.wire import headers"),
-            ("observability.state", "from nnogw import __version__"),
+            ("middleware.proxy", "from nnogw.headers import via"),
+            ("middleware.proxy", "from nnogw import headers"),
+            ("observability.stats", "from nnogw import __version__"),
             ("exchange", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nnogw.interfaces import Body"),
         ):
             self.assertEqual(violations(module, source), [], source)
 
     def test_it_says_where_and_why(self) -> None:
         """In one line that can be acted upon."""
-        (line,) = violations("wire.pool", "import os\nfrom nnogw.pipeline import chain\n", "nnogw/wire/pool.py")
+        (line,) = violations("upstream.pool", "import os\nfrom nnogw.pipeline import chain\n", "nnogw/upstream/pool.py")
         self.assertEqual(
             line,
-            "nnogw/wire/pool.py:2 imports nnogw.pipeline.chain: "
-            "wire.pool is of layer 3, this is of layer 5, and only lower layers may be known",
+            "nnogw/upstream/pool.py:2 imports nnogw.pipeline.chain: "
+            "upstream.pool is of layer 5, this is of layer 7, and only lower layers may be known",
         )

@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.errors import BadRequest, RefusedTarget, UpstreamFailed
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields, field
+from nnogw.headers import TrustedProxies
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import LimitSettings, Settings
-from nnogw.wire.headers import TrustedProxies
 from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.response import UpstreamBody
 from nnogw.wire.site import GatewaySite

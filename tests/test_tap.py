@@ -14,10 +14,10 @@ from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
-from nnogw.listeners import StartError
+from nnogw.lifecycle.listeners import StartError
+from nnogw.lifecycle.service import DemoService, GatewayService
+from nnogw.lifecycle.signals import Signals
 from nnogw.observability.program_log import ProgramLog
-from nnogw.service import DemoService, GatewayService
-from nnogw.signals import Signals
 from nnogw.tap import Options, makeService
 
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from nnogw.interfaces import Clock
-from nnogw.wire.deadline import Deadline
+from nnogw.wire.transport.deadline import Deadline
 
 R = TypeVar("R")
 

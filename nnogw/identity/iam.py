@@ -12,8 +12,8 @@ from twisted.web.iweb import IAgent
 
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Exchange, Identity
-from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
-from nnogw.identity.facts import BrokenContract, FactReader
+from nnogw.identity.claims import BrokenContract, FactReader
+from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.interfaces import Clock
 from nnogw.settings import AuthSettings
 

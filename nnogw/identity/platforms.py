@@ -11,10 +11,10 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from nnogw.exchange import Exchange
-from nnogw.identity.calls import Answer, BadResponse, CallFailed, ControlClient
+from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.identity.freshness import Freshness, Kept, Source, freshness
+from nnogw.identity.lru import LruTable
 from nnogw.identity.single_flight import Flight, SingleFlight
-from nnogw.identity.tables import LruTable
 from nnogw.interfaces import Clock, DegradedLedger
 from nnogw.observability.outage import Outage
 from nnogw.settings import LifecycleSettings

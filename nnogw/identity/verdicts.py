@@ -18,8 +18,8 @@ from nnogw.identity.call_queue import CallQueue, QueueFull
 from nnogw.identity.failure_limit import FailureLimit
 from nnogw.identity.freshness import Freshness, Kept, Source, freshness
 from nnogw.identity.iam import IamSilent
+from nnogw.identity.lru import LruTable
 from nnogw.identity.single_flight import Flight, SingleFlight
-from nnogw.identity.tables import LruTable
 from nnogw.interfaces import Clock, DegradedLedger, Verdict
 from nnogw.networks import network_of
 from nnogw.observability.outage import Outage

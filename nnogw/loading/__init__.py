@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nnogw.loading.cautions import warnings
 from nnogw.loading.consistency import check_consistency
 from nnogw.loading.document import ConfigurationError, Document
 from nnogw.loading.service_keys import find_service_keys
 from nnogw.loading.sources import read_environment, read_file, read_options
 from nnogw.loading.structuring import structure
+from nnogw.loading.warnings import warnings
 from nnogw.settings import Settings
 
 __all__ = ["ConfigurationError", "load", "warnings"]

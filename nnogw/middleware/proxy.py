@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 from nnogw.errors import NotFound, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, HeaderFields
+from nnogw.headers import TrustedProxies, end_to_end_request, end_to_end_response, forwarded_fields, via
 from nnogw.interfaces import Answer, Proceed, ServiceClient
-from nnogw.wire.headers import TrustedProxies, end_to_end_request, end_to_end_response, forwarded_fields, via
 
 
 class Proxy:

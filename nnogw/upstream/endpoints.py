@@ -17,7 +17,7 @@ from nnogw.interfaces import DelayedCall
 from nnogw.upstream.binding import Binding, as_address
 from nnogw.upstream.resolver import LookupFailed, Resolver
 from nnogw.upstream.tls import VerifiedTls, tls_for
-from nnogw.wire.connect_errors import StillResolving
+from nnogw.wire.transport.connect_errors import StillResolving
 
 #: Seconds that one address of a name has before the next is tried too (RFC 8305 §5: 100 ms at least); after a refusal it is tried at once.
 ATTEMPT_DELAY = 0.1

@@ -15,7 +15,7 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred, fail, succeed
 
 from nnogw.interfaces import Clock, DegradedLedger, DelayedCall
-from nnogw.wire.connect_errors import ConnectFailed
+from nnogw.wire.transport.connect_errors import ConnectFailed
 
 #: Addresses of one name that are kept: a service with more is behind a load balancer.
 MAX_ADDRESSES = 16

@@ -14,11 +14,11 @@ from nnogw.observability.outage import Outage
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.binding import Binding, ascii_host, parse_binding
 from nnogw.upstream.endpoints import endpoint_for
+from nnogw.upstream.pool import ConnectionPool
 from nnogw.upstream.resolver import Resolver
-from nnogw.wire.client import DiedUnused, UpstreamRequest
-from nnogw.wire.outlet import Turn
-from nnogw.wire.pool import ConnectionPool
+from nnogw.wire.http1.client import DiedUnused, UpstreamRequest
 from nnogw.wire.response import UpstreamResponse
+from nnogw.wire.transport.writer import Turn
 
 #: Methods whose request may be sent twice (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nnogw.upstream.binding import BadBinding, Binding, as_address
-from nnogw.wire.connect_errors import HandshakeFailed
+from nnogw.wire.transport.connect_errors import HandshakeFailed
 
 log = Logger()
 

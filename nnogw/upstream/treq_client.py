@@ -15,7 +15,7 @@ from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Body, BodyConsumer
 from nnogw.upstream.service import Upstream
-from nnogw.wire.client import UpstreamRequest
+from nnogw.wire.http1.client import UpstreamRequest
 from nnogw.wire.response import UpstreamResponse
 
 #: Fields that the wire sets by itself.

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
+from nnogw.headers import end_to_end_response
 from nnogw.interfaces import BodyConsumer
-from nnogw.wire.headers import end_to_end_response
-from nnogw.wire.outlet import Outlet
-from nnogw.wire.phrases import date_line, status_line
+from nnogw.wire.http1.status_lines import date_line, status_line
+from nnogw.wire.transport.writer import Outlet
 
 
 class Channel(Protocol):

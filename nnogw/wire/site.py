@@ -11,10 +11,10 @@ from twisted.web.resource import Resource
 
 from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings
-from nnogw.wire.hangup import HangupWatch
-from nnogw.wire.limits import client_limits
-from nnogw.wire.outlet import Turn
-from nnogw.wire.server import GatewayChannel
+from nnogw.wire.http1.limits import client_limits
+from nnogw.wire.http1.server import GatewayChannel
+from nnogw.wire.transport.hangup import HangupWatch
+from nnogw.wire.transport.writer import Turn
 
 
 class GatewaySite(ServerFactory):

@@ -185,7 +185,7 @@ class SystemdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.files = {block.caption: block.text for block in blocks(OPERATIONS)}
-        self.unit = self.files["/etc/systemd/system/nnogw.service"]
+        self.unit = self.files["/etc/systemd/system/nnogw.lifecycle.service"]
         self.config = loaded(self.files["/etc/nnogw/nnogw.toml"], {"AUTH_API_KEY": "0123456789abcdef"})
 
     def option(self, name: str) -> str:
@@ -205,7 +205,7 @@ class SystemdTests(SynchronousTestCase):
         self.assertEqual(log, f"/var/log/{self.option('LogsDirectory')}/access.log")
         rotation = self.files["/etc/logrotate.d/nnogw"]
         self.assertTrue(rotation.startswith(f"{log} {{\n"), rotation)
-        self.assertIn("    postrotate\n        systemctl kill --signal=USR1 nnogw.service\n    endscript\n", rotation)
+        self.assertIn("    postrotate\n        systemctl kill --signal=USR1 nnogw.lifecycle.service\n    endscript\n", rotation)
 
     def test_systemd_waits_for_the_drain(self) -> None:
         """It would kill what is still being served."""

@@ -99,7 +99,7 @@ class DaemonStart(Started):
         """Killed, for example. Nobody waits for ever, as twistd itself would: it holds both ends of its own pipe."""
         script = (
             "import os, signal; from twisted.internet import reactor; from twisted.scripts._twistd_unix import UnixApplicationRunner as R;"
-            "from nnogw.detaching import Detachment; Detachment(reactor, 'twistd.log');"
+            "from nnogw.lifecycle.detaching import Detachment; Detachment(reactor, 'twistd.log');"
             "R.__new__(R).daemonize(reactor); os.kill(os.getpid(), signal.SIGKILL)"
         )
         out, err, exit_status = await getProcessOutputAndValue(

@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.errors import NotFound, PayloadTooLarge, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields, field
+from nnogw.headers import TrustedProxies
 from nnogw.interfaces import Body
 from nnogw.middleware.proxy import Proxy
-from nnogw.wire.headers import TrustedProxies
 from tests.doubles import BILLING, Further, ScriptedBody, exchange
 
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.upstream.binding import parse_binding
 from nnogw.upstream.endpoints import ATTEMPT_DELAY, endpoint_for
 from nnogw.upstream.resolver import FAILURE_LIFE, LookupFailed
-from nnogw.wire.connect_errors import StillResolving
+from nnogw.wire.transport.connect_errors import StillResolving
 from tests.upstream.doubles import Names
 
 

@@ -14,8 +14,8 @@ from nnogw.errors import RequestTimeout, UpstreamFailed, UpstreamTimeout
 from nnogw.interfaces import BodyConsumer
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.service import Upstream, upstream_for
-from nnogw.wire.client import UpstreamConnection, UpstreamRequest
-from nnogw.wire.outlet import Turn
+from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.transport.writer import Turn
 from tests.doubles import ScriptedBody
 from tests.identity.doubles import ReadableLedger
 from tests.upstream.doubles import Names

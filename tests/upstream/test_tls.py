@@ -20,8 +20,8 @@ from nnogw.upstream.binding import BadBinding, parse_binding
 from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.tls import tls_for
-from nnogw.wire.client import UpstreamRequest
-from nnogw.wire.outlet import Turn
+from nnogw.wire.http1.client import UpstreamRequest
+from nnogw.wire.transport.writer import Turn
 from tests.doubles import Collected
 from tests.integration.sockets import Service, Visit, ok, says, until
 from tests.upstream.certificates import Made, make

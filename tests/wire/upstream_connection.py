@@ -12,9 +12,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from nnogw.settings import ServiceSettings
-from nnogw.wire.client import UpstreamConnection, UpstreamRequest
-from nnogw.wire.outlet import Turn
-from nnogw.wire.pool import ConnectionPool
+from nnogw.upstream.pool import ConnectionPool
+from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.transport.writer import Turn
 
 
 class Line(StringTransport):

@@ -1,0 +1,1 @@
+"""From settings to a running process: what it is made of, how it starts, serves, drains and ends."""

@@ -1,0 +1,1 @@
+"""Connections: reading, writing, time limits, listening sockets. Nothing here knows HTTP."""
