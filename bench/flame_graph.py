@@ -23,7 +23,7 @@ from tables import print_table
 #: The parts, and what the files begin with whose frames count for them: the first that matches decides.
 PARTS = (
     ("reading from sockets (2 recv)", r"nnogw/wire/inlet"),
-    ("writing to sockets (2 send)", r"nnogw/wire/outlet"),
+    ("writing to sockets (2 send)", r"nnogw/wire/writer"),
     ("the client's side: head in, head out", r"nnogw/wire/(server|site|request|request_head|known_section|phrases)\.py"),
     ("the upstream's side: head out, head in", r"nnogw/(wire/(client|pool|response|chunked)\.py|upstream/|fields)"),
     ("what goes on to the upstream and back", r"nnogw/(middleware/proxy|wire/headers)"),

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from nnogw.assembly import assemble
 from nnogw.settings import AuthSettings, RateLimitSettings, RouteSettings, ServerSettings, ServiceSettings, Settings
 from nnogw.upstream.pool import ConnectionPool
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 SESSION = b'{"userId": "user_1", "role": "admin", "platformId": "k3m9p2xw7q", "platformStatus": "active"}'
 _ANSWER_HEAD = (
@@ -133,10 +133,10 @@ class GatewayInMemory:
         self._reactor: Any = ReactorDouble()
         self.gateway = assemble(of, self._reactor)
         self._services: list[ScriptedService] = []
-        turn = Turn(self._reactor)
+        batch = WriteBatch(self._reactor)
         for name, upstream in self.gateway.upstreams.items():
             service: Any = ScriptedService(SESSION if name == "iam" else body)
-            upstream.pool = ConnectionPool(service, tls=False, clock=self._reactor, turn=turn, settings=of.services[name])
+            upstream.pool = ConnectionPool(service, tls=False, clock=self._reactor, batch=batch, settings=of.services[name])
             self._services.append(service)
         self.gateway.log.open()
         self._channel: Any = self.gateway.site.buildProtocol(None)

@@ -24,7 +24,7 @@ from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
 from nnogw.observability.metrics import RequestMetrics
-from nnogw.observability.stats import State
+from nnogw.observability.stats import Stats
 from nnogw.pipeline import chain, middlewares
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
@@ -33,7 +33,7 @@ from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
 from nnogw.wire.site import GatewaySite
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 
 @define(eq=False)
@@ -72,12 +72,12 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
         settings: the whole configuration.
         reactor: makes connections and tells the time, which has to be monotonic.
     """
-    turn = Turn(reactor)
+    batch = WriteBatch(reactor)
     ledger = Ledger()
     log = LogFile(settings.server.access_log, reactor, ledger)
     trusted = TrustedProxies(settings.server.trusted_proxies)
     resolver = Resolver(reactor, life=settings.server.resolve_ttl, ledger=ledger)
-    found = {name: upstream_for(name, service, reactor, turn, resolver, ledger) for name, service in settings.services.items()}
+    found = {name: upstream_for(name, service, reactor, batch, resolver, ledger) for name, service in settings.services.items()}
     upstreams = {name: upstream for name, upstream in found.items() if upstream is not None}
     auth = settings.auth
     verdicts = VerdictCache(
@@ -108,16 +108,16 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
         )
     )
     root = GatewayResource(pipeline, RouteTable(settings.routes), trusted, monotonic=reactor.seconds, observers=[metrics.observe])
-    site = GatewaySite(root, reactor, settings.limits, turn)
-    state = State(verdicts, limits, found, site, log, ledger)
+    site = GatewaySite(root, reactor, settings.limits, batch)
+    stats = Stats(verdicts, limits, found, site, log, ledger)
     started = reactor.seconds()
     admin = build_admin(
-        registry=_registry(metrics, state),
+        registry=_registry(metrics, stats),
         status=lambda: {
             "version": __version__,
             "uptime": round(reactor.seconds() - started, 1),
             "draining": gateway.draining,
-            **state.document(),
+            **stats.document(),
         },
         degraded=ledger.document,
         draining=lambda: gateway.draining,
@@ -127,9 +127,9 @@ def assemble(settings: Settings, reactor: Any) -> Gateway:
     return gateway
 
 
-def _registry(metrics: RequestMetrics, state: State) -> CollectorRegistry:
+def _registry(metrics: RequestMetrics, stats: Stats) -> CollectorRegistry:
     registry = CollectorRegistry()
-    collectors: tuple[Any, ...] = (metrics, state)  # Collectors in all but inheritance
+    collectors: tuple[Any, ...] = (metrics, stats)  # Collectors in all but inheritance
     for collector in collectors:
         registry.register(collector)
     for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):

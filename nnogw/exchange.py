@@ -81,8 +81,8 @@ class Exchange:
     upstream_fields: tuple[Field, ...] = ()  # more fields for the upstream; they replace the client's of the same name
     upstream_body: AnswerBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
     upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
-    answer_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
-    answer_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
+    response_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
+    response_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name
 
     # -- how it ended ------------------------------------------------------------------------------------------------
     status: int = 0  # the status sent; 499 for a client that left before it
@@ -105,7 +105,7 @@ class Exchange:
 
     def set_field(self, name: bytes, value: bytes) -> None:
         """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""
-        self.answer_fields[name.lower()] = (name.lower(), name, value)
+        self.response_fields[name.lower()] = (name.lower(), name, value)
 
     def add_upstream_field(self, name: bytes, value: bytes) -> None:
         """Add a header field to the request that goes to the upstream; what the client sent under that name stays behind."""
@@ -113,4 +113,4 @@ class Exchange:
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Add a header field to the answer, after the upstream's own fields of that name."""
-        self.answer_additions.append((name.lower(), name, value))
+        self.response_additions.append((name.lower(), name, value))

@@ -207,9 +207,9 @@ class _Rendering:
 
 def _merged(response: Response, exchange: Exchange) -> list[Field]:
     """Return the fields of the answer: the upstream's, those that middlewares decided on (which win), and additions behind."""
-    decided = exchange.answer_fields
+    decided = exchange.response_fields
     fields = [item for item in response.fields if item[0] not in decided]
-    fields += [item for item in exchange.answer_additions if not _says_already(fields, item)]
+    fields += [item for item in exchange.response_additions if not _says_already(fields, item)]
     fields += decided.values()
     return fields
 

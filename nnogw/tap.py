@@ -20,7 +20,7 @@ from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.process import hold_standard_streams, prepare
 from nnogw.lifecycle.service import DemoService, GatewayService
 from nnogw.lifecycle.signals import Signals
-from nnogw.loading import ConfigurationError, load, warnings
+from nnogw.loading import ConfigurationError, find_warnings, load
 from nnogw.observability.program_log import STANDARD_ERROR, STANDARD_OUTPUT, ProgramLog
 from nnogw.usage_errors import KnownOptions, argument_error, option_error
 
@@ -117,8 +117,8 @@ def makeService(options: Options) -> IService:
     settings = options["settings"]
     source = options["config"] or "the defaults and the environment"
     log.info("nnogw {version}, configured by {source}", version=__version__, source=source)
-    for warning in warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
-        log.warn("{caution}", caution=warning)
+    for warning in find_warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
+        log.warn("{line}", line=warning)
         if options.detaches:  # its terminal is not there any more when the log begins
             print(f"nnogw: warning: {warning}", file=sys.stderr)
     served = DemoService(settings, reactor, terminal.show) if options["demo"] else GatewayService(settings, reactor)

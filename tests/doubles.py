@@ -58,7 +58,7 @@ class Further:
 
 def values(made: Exchange) -> dict[bytes, bytes]:
     """Return the answer headers that are decided on: name as spelled → value."""
-    return {name: value for _, name, value in made.answer_fields.values()}
+    return {name: value for _, name, value in made.response_fields.values()}
 
 
 class Collected:

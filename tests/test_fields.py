@@ -59,13 +59,13 @@ class AnswerHeaders(SynchronousTestCase):
         request = exchange()
         request.set_field(b"X-A", b"1")
         request.set_field(b"x-a", b"2")
-        self.assertEqual(request.answer_fields, {b"x-a": (b"x-a", b"x-a", b"2")})
+        self.assertEqual(request.response_fields, {b"x-a": (b"x-a", b"x-a", b"2")})
 
     def test_a_field_that_is_added_is_one_more(self) -> None:
         """In order."""
         request = exchange()
         request.add_field(b"Vary", b"Origin")
-        self.assertEqual(request.answer_additions, [field(b"Vary", b"Origin")])
+        self.assertEqual(request.response_additions, [field(b"Vary", b"Origin")])
 
     def test_an_answer_of_our_own_says_what_it_is(self) -> None:
         """Status, type and body."""

@@ -181,6 +181,6 @@ class RefusalTests(SynchronousTestCase):
         first, second = (self.successResultOf(run(exchange)) for exchange in exchanges)
         self.assertEqual((first.status, second.status, reached), (200, 429, exchanges[:1]))
         self.assertIn((b"retry-after", b"Retry-After", b"60"), second.fields)
-        self.assertEqual(exchanges[1].answer_fields[b"access-control-allow-origin"][2], b"https://app.example")
-        self.assertEqual(exchanges[1].answer_fields[b"ratelimit"][2], b'"default";r=0;t=60')
+        self.assertEqual(exchanges[1].response_fields[b"access-control-allow-origin"][2], b"https://app.example")
+        self.assertEqual(exchanges[1].response_fields[b"ratelimit"][2], b'"default";r=0;t=60')
         self.assertEqual(exchanges[1].reason, 'over the limit "default" of 1 requests in 60 s')

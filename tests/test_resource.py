@@ -208,7 +208,7 @@ class Misuse(ResourceTestCase):
         self.assertEqual((client.statuses, body.calls, client.channel.busy), ([500, 500], ["stop", "stop"], False))
 
         def pipeline(exchange: Exchange) -> Deferred[Response]:
-            exchange.answer_additions.append(wrong)
+            exchange.response_additions.append(wrong)
             return succeed(Response(200, [], b"ok"))
 
         client = self.connect(pipeline).send(self.GET)

@@ -25,7 +25,7 @@ class BrokenContract(Exception):
     """IAM's answer is not what was agreed on. The message names the fact, and quotes nothing."""
 
 
-class FactReader:
+class ClaimsReader:
     """Finds an identity's facts in an answer of IAM.
 
     Args:

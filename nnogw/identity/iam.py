@@ -12,7 +12,7 @@ from twisted.web.iweb import IAgent
 
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Exchange, Identity
-from nnogw.identity.claims import BrokenContract, FactReader
+from nnogw.identity.claims import BrokenContract, ClaimsReader
 from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.interfaces import Clock
 from nnogw.settings import AuthSettings
@@ -44,7 +44,7 @@ class Iam:
         self._client = ControlClient(
             agent, base_url=base_url, clock=clock, connect_timeout=settings.connect_timeout, timeout=settings.timeout
         )
-        self._facts = FactReader(settings.paths)
+        self._facts = ClaimsReader(settings.paths)
         self._now = now
 
     def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:

@@ -40,14 +40,14 @@ _PROBES = 2
 _REFUSED = Verdict(None, "hit")
 
 
-class Judge(Protocol):
+class Authenticator(Protocol):
     """Whom the cache asks about a credential: `nnogw.identity.iam.Iam`, which says what the methods promise."""
 
     def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Judge a session's bearer token."""
+        """Authenticator a session's bearer token."""
 
     def api_key(self, key: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Judge a programmatic key."""
+        """Authenticator a programmatic key."""
 
 
 class VerdictCache:
@@ -62,7 +62,7 @@ class VerdictCache:
 
     Args:
         settings: lives (seconds) and bounds.
-        judge: whom to ask.
+        authenticator: whom to ask.
         clock: monotonic time.
         ledger: told of ``iam-outage`` and ``stale-verdicts``.
         calls: bounds the calls to IAM.
@@ -84,7 +84,7 @@ class VerdictCache:
     def __init__(
         self,
         settings: VerdictCacheSettings,
-        judge: Judge,
+        authenticator: Authenticator,
         *,
         clock: Clock,
         ledger: DegradedLedger,
@@ -97,7 +97,7 @@ class VerdictCache:
         self.hits = self.misses = self.stale = self.refusals = self.calls = self.failures = 0
         self.queue = CallQueue(clock=clock) if calls is None else calls
         self._settings = settings
-        self._judge = judge
+        self._authenticator = authenticator
         self._clock = clock
         self._failure_limit = failures
         self._now = now
@@ -136,17 +136,17 @@ class VerdictCache:
         return entry.value
 
     def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Judge a session's bearer token; a Deferred only if IAM has to be asked.
+        """Authenticator a session's bearer token; a Deferred only if IAM has to be asked.
 
         Raises (in the Deferred):
             AuthUnavailable: IAM cannot say, and nothing in memory may stand in for it.
             RateLimited: too many credentials of this address were refused, and this one is not in memory.
         """
-        return self._look_up(self._session_digest, self._judge.session, token, exchange)
+        return self._look_up(self._session_digest, self._authenticator.session, token, exchange)
 
     def api_key(self, key: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Judge a programmatic key; as `session`."""
-        return self._look_up(self._api_key_digest, self._judge.api_key, key, exchange)
+        """Authenticator a programmatic key; as `session`."""
+        return self._look_up(self._api_key_digest, self._authenticator.api_key, key, exchange)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
 

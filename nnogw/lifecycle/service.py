@@ -38,7 +38,7 @@ class GatewayService(Service):
         self._ports: list[Any] = []  # IListeningPort
         self._admin_port: Any = None
         self._drained: Deferred[None] | None = None
-        self._hurried = False
+        self._is_cut_short = False
 
     @property
     def addresses(self) -> list[str]:
@@ -102,7 +102,7 @@ class GatewayService(Service):
         yield self._until_drained(server.drain_timeout)
         left = gateway.site.cut()
         if left:
-            why = "at once, as was asked for" if self._hurried else f"that had not ended within {server.drain_timeout:g} s"
+            why = "at once, as was asked for" if self._is_cut_short else f"that had not ended within {server.drain_timeout:g} s"
             log.warn("cut {left} connections {why}", left=left, why=why)
         else:
             log.info("drained: nothing was cut")
@@ -110,9 +110,9 @@ class GatewayService(Service):
             yield maybeDeferred(self._admin_port.stopListening)
         gateway.close()
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Stop waiting for what is under way, now and later."""
-        self._hurried = True
+        self._is_cut_short = True
         self._wait_no_longer()
 
     def reopen_logs(self) -> None:
@@ -121,7 +121,7 @@ class GatewayService(Service):
 
     def _pause(self, seconds: float) -> Deferred[None]:
         over: Deferred[None] = Deferred()
-        if self._hurried:
+        if self._is_cut_short:
             over.callback(None)
             return over
         self._drained = over
@@ -181,10 +181,10 @@ class DemoService(MultiService):
         yield super().stopService()
         yield self._platform.stop()
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Stop waiting for what is under way."""
         for service in self.services:
-            service.hurry()
+            service.cut_short()
 
     def reopen_logs(self) -> None:
         """Open the request log's file anew (logrotate)."""

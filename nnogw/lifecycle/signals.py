@@ -21,7 +21,7 @@ _IGNORED = {
 class Served(Protocol):
     """The service that signals are meant for."""
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Stop waiting for what is under way."""
 
     def reopen_logs(self) -> None:
@@ -84,7 +84,7 @@ class Signals(Service):
             self._reactor.stop()
         elif self._served is not None:
             log.info("{signal} once more: cutting what is under way", signal=name)
-            self._served.hurry()
+            self._served.cut_short()
 
     def _reopen_logs(self) -> None:
         if self._served is not None:

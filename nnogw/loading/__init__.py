@@ -9,10 +9,10 @@ from nnogw.loading.document import ConfigurationError, Document
 from nnogw.loading.service_keys import find_service_keys
 from nnogw.loading.sources import read_environment, read_file, read_options
 from nnogw.loading.structuring import structure
-from nnogw.loading.warnings import warnings
+from nnogw.loading.warnings import find_warnings
 from nnogw.settings import Settings
 
-__all__ = ["ConfigurationError", "load", "warnings"]
+__all__ = ["ConfigurationError", "find_warnings", "load"]
 
 
 def load(

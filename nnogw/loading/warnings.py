@@ -13,7 +13,7 @@ _STANDARD_STREAMS = ("-", "/dev/stdout", "/dev/stderr")
 _ASKED_BY_THE_GATEWAY = ("iam", "registry")  # for identities and for platform statuses
 
 
-def warnings(settings: Settings, environ: Mapping[str, str], *, detaches: bool = False) -> list[str]:
+def find_warnings(settings: Settings, environ: Mapping[str, str], *, detaches: bool = False) -> list[str]:
     """Return what the log should say at start, a line each.
 
     Args:

@@ -47,7 +47,7 @@ class Cors:
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
         """Decide on the headers; answer a preflight, go on with anything else."""
-        exchange.answer_additions.append(_VARY)
+        exchange.response_additions.append(_VARY)
         origin = exchange.fields.first.get(b"origin")
         if origin is None:
             return proceed()
@@ -56,7 +56,7 @@ class Cors:
             return succeed(Response(204, self._preflight_fields(origin) if allowed else []))
         if allowed:
             for item in (*self._origin_fields(origin), self._expose_headers):
-                exchange.answer_fields[item[0]] = item
+                exchange.response_fields[item[0]] = item
         return proceed()
 
     def _allows(self, origin: bytes) -> bool:

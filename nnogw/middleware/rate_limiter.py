@@ -83,7 +83,7 @@ class _Policy:
 def _decided(decision: Decision, policy: _Policy, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
     """Say what the decision is, and go on."""
     seconds = math.ceil(decision.reset - _ROUNDING)
-    fields = exchange.answer_fields
+    fields = exchange.response_fields
     fields[b"ratelimit-policy"] = policy.field
     fields[b"ratelimit"] = (b"ratelimit", b"RateLimit", policy.state % (decision.remaining, seconds))
     if not decision.allowed:

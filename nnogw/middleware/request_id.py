@@ -30,5 +30,5 @@ class RequestId:
             exchange.request_id = given.decode("ascii")
         else:
             exchange.request_id = self._ids.request_id()
-        exchange.answer_fields[b"x-request-id"] = (b"x-request-id", b"X-Request-Id", exchange.request_id.encode("ascii"))
+        exchange.response_fields[b"x-request-id"] = (b"x-request-id", b"X-Request-Id", exchange.request_id.encode("ascii"))
         return proceed()

@@ -27,5 +27,5 @@ class SecurityHeaders:
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
         """Decide on the headers and go on."""
-        exchange.answer_fields.update(self._fields)
+        exchange.response_fields.update(self._fields)
         return proceed()

@@ -33,5 +33,5 @@ class Timing:
             value += b", auth;dur=%.2f" % (exchange.auth_time * 1000)
         if exchange.upstream_time is not None:
             value += b", upstream;dur=%.2f" % (exchange.upstream_time * 1000)
-        exchange.answer_additions.append((b"server-timing", b"Server-Timing", value))
+        exchange.response_additions.append((b"server-timing", b"Server-Timing", value))
         return outcome

@@ -30,7 +30,7 @@ class Tracing:
         """Decide on the id and go on."""
         given = _given(exchange.fields)
         exchange.trace_id = self._ids.trace_id() if given is None else given.decode("ascii")
-        exchange.answer_fields[b"x-nno-trace-id"] = (b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode("ascii"))
+        exchange.response_fields[b"x-nno-trace-id"] = (b"x-nno-trace-id", b"X-Nno-Trace-Id", exchange.trace_id.encode("ascii"))
         return proceed()
 
 

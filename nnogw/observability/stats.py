@@ -87,7 +87,7 @@ class Log(Protocol):
 
 
 @frozen(eq=False)
-class State:
+class Stats:
     """Everything that can be seen of a running gateway (a Prometheus collector)."""
 
     verdicts: Verdicts

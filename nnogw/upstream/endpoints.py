@@ -99,7 +99,7 @@ class NameEndpoint:
         self._timeout = timeout
         self._bind_address = bind_address
         self._version = ip_address(bind_address).version if bind_address else 0
-        self._turn = 0
+        self._batch = 0
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Connect, as `IStreamClientEndpoint.connect` says.
@@ -122,8 +122,8 @@ class NameEndpoint:
     def _rotated(self, addresses: list[str]) -> list[str]:
         version = ip_address(addresses[0]).version
         same = [address for address in addresses if ip_address(address).version == version]
-        first = self._turn % len(same)
-        self._turn += 1
+        first = self._batch % len(same)
+        self._batch += 1
         return [*same[first:], *same[:first], *(address for address in addresses if ip_address(address).version != version)]
 
     def _doubt(self, failure: Failure) -> Failure:

@@ -14,7 +14,7 @@ from nnogw.wire.http1.client import UpstreamConnection
 from nnogw.wire.http1.limits import upstream_limits
 from nnogw.wire.transport.connect_errors import cannot_connect, timed_out
 from nnogw.wire.transport.deadline import within
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 T = TypeVar("T")
 
@@ -29,9 +29,9 @@ class ConnectionPool:
         settings: the service's times (seconds) and `max_idle_connections`.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint, *, tls: bool, clock: Clock, turn: Turn, settings: ServiceSettings) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, *, tls: bool, clock: Clock, batch: WriteBatch, settings: ServiceSettings) -> None:
         self.clock = clock
-        self.turn = turn
+        self.batch = batch
         self.idle_timeout = settings.idle_timeout
         self.state_limits = upstream_limits(settings)
         self._connect_timeout = settings.connect_timeout

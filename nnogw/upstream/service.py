@@ -18,7 +18,7 @@ from nnogw.upstream.pool import ConnectionPool
 from nnogw.upstream.resolver import Resolver
 from nnogw.wire.http1.client import DiedUnused, UpstreamRequest
 from nnogw.wire.response import UpstreamResponse
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 #: Methods whose request may be sent twice (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
@@ -91,7 +91,7 @@ class Upstream:
 
 
 def upstream_for(
-    name: str, settings: ServiceSettings, reactor: Any, turn: Turn, resolver: Resolver, ledger: DegradedLedger | None = None
+    name: str, settings: ServiceSettings, reactor: Any, batch: WriteBatch, resolver: Resolver, ledger: DegradedLedger | None = None
 ) -> Upstream | None:
     """Return the service that `settings` describe, or None if they have neither a binding nor a URL.
 
@@ -99,7 +99,7 @@ def upstream_for(
         name: the service's name.
         settings: where it is; a binding goes before a URL.
         reactor: makes the connections and tells the time.
-        turn: collects writes until the end of the reactor's turn.
+        batch: collects writes until the end of the reactor's turn.
         resolver: knows the addresses of names.
         ledger: told when the service fails for a while; None for nobody.
     """
@@ -117,7 +117,7 @@ def upstream_for(
         return None
     tls = binding.scheme == "tls"
     endpoint = endpoint_for(binding, reactor, resolver, settings.connect_timeout)
-    pool = ConnectionPool(endpoint, tls=tls, clock=reactor, turn=turn, settings=settings)
+    pool = ConnectionPool(endpoint, tls=tls, clock=reactor, batch=batch, settings=settings)
     return Upstream(name, address, _authority(binding.host, binding.port, tls=tls), base_path, pool, settings, ledger)
 
 

@@ -10,7 +10,7 @@ from nnogw.fields import Field, HeaderFields
 from nnogw.headers import end_to_end_response
 from nnogw.interfaces import BodyConsumer
 from nnogw.wire.http1.status_lines import date_line, status_line
-from nnogw.wire.transport.writer import Outlet
+from nnogw.wire.transport.writer import SocketWriter
 
 
 class Channel(Protocol):
@@ -18,7 +18,7 @@ class Channel(Protocol):
 
     peer: str
     secure: bool
-    outlet: Outlet
+    writer: SocketWriter
 
     def may_keep_alive(self, request: GatewayRequest) -> bool:
         """Whether the connection can serve another request after this one's answer."""
@@ -245,7 +245,7 @@ class GatewayRequest:
             lines.append(whole)
         head = b"".join(lines)
         self.begun = True
-        self.channel.outlet.write(head)
+        self.channel.writer.write(head)
         return not bodiless
 
     def hint(self, fields: HeaderFields) -> None:
@@ -254,11 +254,11 @@ class GatewayRequest:
         HTTP/1.0 knows no interim responses (RFC 9110 §15.2). There is no Content-Length (RFC 9110 §8.6). A client that does not take what
         was written gets no hint: nothing would bound them.
         """
-        if self.begun or self.http10 or self._done or self.channel.outlet.stalled:
+        if self.begun or self.http10 or self._done or self.channel.writer.stalled:
             return
         lines = [name + b": " + value + b"\r\n" for key, name, value in end_to_end_response(fields) if key != b"content-length"]
         lines = [status_line(103, None), *lines, b"\r\n"]
-        self.channel.outlet.write(b"".join(lines))
+        self.channel.writer.write(b"".join(lines))
 
     def write(self, data: bytes) -> None:
         """Write some of the body."""
@@ -267,7 +267,7 @@ class GatewayRequest:
         self.bytes_out += len(data)
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        self.channel.outlet.write(data)
+        self.channel.writer.write(data)
 
     def finish(self) -> None:
         """End the answer."""
@@ -275,7 +275,7 @@ class GatewayRequest:
             return
         self._done = True
         if self._chunked:
-            self.channel.outlet.write(b"0\r\n\r\n")
+            self.channel.writer.write(b"0\r\n\r\n")
         try:
             self._end("")
         finally:

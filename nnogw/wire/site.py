@@ -14,7 +14,7 @@ from nnogw.settings import LimitSettings
 from nnogw.wire.http1.limits import client_limits
 from nnogw.wire.http1.server import GatewayChannel
 from nnogw.wire.transport.hangup import HangupWatch
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 
 class GatewaySite(ServerFactory):
@@ -34,12 +34,12 @@ class GatewaySite(ServerFactory):
 
     noisy = False
 
-    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings, turn: Turn | None = None) -> None:
+    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings, batch: WriteBatch | None = None) -> None:
         self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
         self.clock = clock
         self.limits = limits
         self.state_limits = client_limits(limits)
-        self.turn = turn or Turn(clock)
+        self.batch = batch or WriteBatch(clock)
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()
         self.closing = False

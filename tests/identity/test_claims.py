@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.exchange import Identity
-from nnogw.identity.claims import BrokenContract, FactReader
+from nnogw.identity.claims import BrokenContract, ClaimsReader
 from nnogw.settings import SessionPaths
 
 JSON = st.recursive(
@@ -20,7 +20,7 @@ JSON = st.recursive(
 
 
 def read(facts: dict[str, Any], kind: str = "session", paths: SessionPaths | None = None) -> Identity:
-    return FactReader(paths or SessionPaths()).identity(kind, facts)
+    return ClaimsReader(paths or SessionPaths()).identity(kind, facts)
 
 
 class FactTests(SynchronousTestCase):

@@ -107,7 +107,7 @@ class Demo(TestCase):
         service.startService()
         self.assertIn("curl -si http://127.0.0.1:", shown[0])
         service.reopen_logs()
-        service.hurry()
+        service.cut_short()
         await service.stopService()
 
     async def test_what_keeps_it_from_starting_stops_the_start(self) -> None:
@@ -166,7 +166,7 @@ class Stopping(TestCase):
             self.assertEqual(status(received), 503)
             self.assertIn(b"\r\nConnection: close\r\n", received)
             self.assertTrue(client.clean)
-        service.hurry()
+        service.cut_short()
         await over
 
     async def test_an_idle_connection_is_closed_at_the_end_of_the_lame_duck(self) -> None:
@@ -226,7 +226,7 @@ class Stopping(TestCase):
         await until(lambda: service.gateway.site.connections == 1, "the connection")
         over = Deferred.fromCoroutine(_stopped(service))
         with capturedLogs() as events:
-            service.hurry()
+            service.cut_short()
             await over
         await client.until_closed()
         said = [event["log_format"].format(**event) for event in events if event.get("log_namespace") == "nnogw.lifecycle.service"]

@@ -49,9 +49,9 @@ class SignalsTests(SynchronousTestCase):
         self.reactor = Reactor(self.called)
         self.signals = Signals(self.reactor)
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Take note."""
-        self.called.append("hurry")
+        self.called.append("cut_short")
 
     def reopen_logs(self) -> None:
         """Take note."""
@@ -70,7 +70,7 @@ class SignalsTests(SynchronousTestCase):
         self.signals.install()
         self.signals.serve(self)
         said = self.send(signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
-        self.assertEqual(self.called, ["stop", "hurry", "hurry"])
+        self.assertEqual(self.called, ["stop", "cut_short", "cut_short"])
         self.assertEqual(
             said,
             [

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.demo.cast import SERVICE_KEY
 from nnogw.loading.sources import SERVICE_VARIABLES
-from nnogw.loading.warnings import warnings as all_warnings
+from nnogw.loading.warnings import find_warnings
 from nnogw.settings import AuthSettings, Settings
 from tests.loading.configurations import loaded
 
@@ -16,7 +16,7 @@ REAL = {"AUTH_API_KEY": KEY, **{binding: "unix:/run/service.sock" for binding, _
 
 def warnings(settings: Settings) -> list[str]:
     """Return those of a process in the foreground whose environment has nothing else in it."""
-    return all_warnings(settings, {})
+    return find_warnings(settings, {})
 
 
 class WarningTests(SynchronousTestCase):
@@ -102,7 +102,7 @@ class UnreadVariableTests(SynchronousTestCase):
 
     def unread(self, *names: str) -> list[str]:
         """Return the warnings of a whole configuration beside which `names` are set."""
-        return all_warnings(loaded("", REAL), {**REAL, **dict.fromkeys(names, "unix:/run/service.sock")})
+        return find_warnings(loaded("", REAL), {**REAL, **dict.fromkeys(names, "unix:/run/service.sock")})
 
     def test_a_variable_that_nobody_reads_is_one_with_the_nearest(self) -> None:
         """In their order."""
@@ -128,7 +128,7 @@ class UnreadVariableTests(SynchronousTestCase):
     def test_those_of_others_are_none(self) -> None:
         """And an empty one counts as not set."""
         self.assertEqual(self.unread("PATH", "XNNO_IAM", "NNOGW", "nno_iam"), [])
-        self.assertEqual(all_warnings(loaded("", REAL), {**REAL, "NNO_NOTHING": ""}), [])
+        self.assertEqual(find_warnings(loaded("", REAL), {**REAL, "NNO_NOTHING": ""}), [])
 
     def test_its_value_is_not_shown(self) -> None:
         """It may be a secret."""
@@ -142,7 +142,7 @@ class DetachedTests(SynchronousTestCase):
         """However it is named; the ways out are told."""
         for path in ("-", "/dev/stdout", "/dev/stderr"):
             self.assertEqual(
-                all_warnings(loaded(f'[server]\naccess_log = "{path}"', REAL), REAL, detaches=True),
+                find_warnings(loaded(f'[server]\naccess_log = "{path}"', REAL), REAL, detaches=True),
                 [
                     f"the request log goes nowhere: server.access_log is {path}, which a daemon does not have; "
                     "set a file, or stay in the foreground (twistd -n nnogw)"
@@ -151,5 +151,5 @@ class DetachedTests(SynchronousTestCase):
 
     def test_a_file_goes_somewhere(self) -> None:
         """As does standard output in the foreground."""
-        self.assertEqual(all_warnings(loaded('[server]\naccess_log = "/var/log/a"', REAL), REAL, detaches=True), [])
-        self.assertEqual(all_warnings(loaded("", REAL), REAL, detaches=False), [])
+        self.assertEqual(find_warnings(loaded('[server]\naccess_log = "/var/log/a"', REAL), REAL, detaches=True), [])
+        self.assertEqual(find_warnings(loaded("", REAL), REAL, detaches=False), [])

@@ -86,7 +86,7 @@ class Answers(SynchronousTestCase):
         for fields in ([], [(b"Origin", b"https://evil.example")], [(b"Origin", _APP)]):
             request, further = exchange(fields=fields), Further()
             self.assertIs(Cors(_SETTINGS)(request, further), further.waiting)
-            self.assertEqual(request.answer_additions, [(b"vary", b"Vary", b"Origin")])
+            self.assertEqual(request.response_additions, [(b"vary", b"Vary", b"Origin")])
         exposed = values(request)[b"Access-Control-Expose-Headers"].split(b", ")
         self.assertEqual(
             set(exposed), {b"X-Request-Id", b"X-Nno-Trace-Id", b"RateLimit", b"RateLimit-Policy", b"Retry-After", b"Server-Timing"}
@@ -105,7 +105,7 @@ class Answers(SynchronousTestCase):
                 b"Access-Control-Max-Age": b"600",
             },
         )
-        self.assertEqual(request.answer_additions, [(b"vary", b"Vary", b"Origin")])
+        self.assertEqual(request.response_additions, [(b"vary", b"Vary", b"Origin")])
 
     def test_a_preflight_is_answered_here_although_its_path_is_refused(self) -> None:
         """Else the browser does not send the request, and the page never sees why it is refused."""

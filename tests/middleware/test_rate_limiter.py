@@ -71,7 +71,7 @@ class RateLimiterTestCase(SynchronousTestCase):
     def told(self, limiter: RateLimiter, exchange: Exchange) -> dict[bytes, bytes]:
         """Return the fields that the limiter puts on the answer, under their spelling on the wire."""
         self.assertIs(self.successResultOf(self.passes(limiter, exchange)), ANSWER)
-        return {name: value for _, name, value in exchange.answer_fields.values()}
+        return {name: value for _, name, value in exchange.response_fields.values()}
 
     def refused(self, limiter: RateLimiter, exchange: Exchange) -> bool:
         self.successResultOf(self.passes(limiter, exchange))
@@ -94,7 +94,7 @@ class FieldTests(RateLimiterTestCase):
         seen: list[bytes] = []
 
         def proceed() -> Deferred[Response]:
-            seen.extend(exchange.answer_fields)
+            seen.extend(exchange.response_fields)
             return succeed(ANSWER)
 
         self.limiter()(exchange, proceed)
@@ -208,14 +208,14 @@ class CountingTests(RateLimiterTestCase):
             a_request(b"/3", origin=b"https://a.example", access_control_request_method=b"PUT"),
         ]
         self.assertEqual(self.keys(preflight, *others), ["192.0.2.1:/1", "192.0.2.1:/2", "192.0.2.1:/3"])
-        self.assertEqual(preflight.answer_fields, {})
+        self.assertEqual(preflight.response_fields, {})
 
     def test_what_was_refused_already_is_not_counted_and_stays_refused_for_that(self) -> None:
         exchange = a_request(b"")
         exchange.refusal = refusal = BadRequest(reason="a control byte in the path")
         self.assertEqual(self.keys(exchange), [])
         self.assertIs(exchange.refusal, refusal)
-        self.assertEqual((self.proceeded, exchange.answer_fields), ([exchange], {}))
+        self.assertEqual((self.proceeded, exchange.response_fields), ([exchange], {}))
 
 
 class RuleTests(RateLimiterTestCase):
@@ -287,7 +287,7 @@ class SharedStoreTests(RateLimiterTestCase):
         self.assertEqual(self.proceeded, [])
         self.store.answers[0].callback(Decision(True, 10, 4, 30.0))
         self.assertIs(self.successResultOf(answer), ANSWER)
-        self.assertEqual(exchange.answer_fields[b"ratelimit"], (b"ratelimit", b"RateLimit", b'"default";r=4;t=30'))
+        self.assertEqual(exchange.response_fields[b"ratelimit"], (b"ratelimit", b"RateLimit", b'"default";r=4;t=30'))
 
     def test_a_refusal_that_comes_later_is_one_too(self) -> None:
         exchange = a_request()

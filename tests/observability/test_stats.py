@@ -18,12 +18,12 @@ from nnogw.identity.verdicts import VerdictCache
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
-from nnogw.observability.stats import State
+from nnogw.observability.stats import Stats
 from nnogw.settings import LimitSettings, ServiceSettings, VerdictCacheSettings
 from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.site import GatewaySite
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 from tests.identity.doubles import an_exchange
 from tests.observability.exchanges import NOON
 
@@ -50,26 +50,26 @@ class StateTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        turn = Turn(self.reactor)
+        batch = WriteBatch(self.reactor)
         self.ledger = Ledger(lambda: NOON)
         self.verdicts = VerdictCache(VerdictCacheSettings(max_entries=1), KnowsAda(), clock=self.reactor, ledger=self.ledger)
         self.limits = MemoryStore(2, self.reactor.seconds)
         resolver = Resolver(self.reactor, life=30, ledger=self.ledger)
-        billing = upstream_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), self.reactor, turn, resolver)
+        billing = upstream_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), self.reactor, batch, resolver)
         assert isinstance(billing, Upstream)
         self.billing = billing
-        self.site = GatewaySite(NeverDone(), self.reactor, LimitSettings(), turn)
+        self.site = GatewaySite(NeverDone(), self.reactor, LimitSettings(), batch)
         self.log = LogFile("-", Clock(), self.ledger)
-        self.state = State(self.verdicts, self.limits, {"billing": billing, "cli": None}, self.site, self.log, self.ledger, NOON)
+        self.stats = Stats(self.verdicts, self.limits, {"billing": billing, "cli": None}, self.site, self.log, self.ledger, NOON)
         self.registry = CollectorRegistry()
-        self.registry.register(self.state)
+        self.registry.register(self.stats)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
     def told(self) -> dict:
         """Return the document as it arrives."""
-        return orjson.loads(orjson.dumps(self.state.document()))
+        return orjson.loads(orjson.dumps(self.stats.document()))
 
     def test_it_says_what_runs_since_when(self) -> None:
         """The version as a label, as is usual."""

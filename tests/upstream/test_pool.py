@@ -18,7 +18,7 @@ from nnogw.upstream.pool import ConnectionPool
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.transport.connect_errors import HandshakeFailed
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import Collected, ScriptedBody
 from tests.wire.loop import Loop
 from tests.wire.upstream_connection import Upstreams
@@ -128,7 +128,7 @@ class Looking(SynchronousTestCase):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.listener.close)
         endpoint = TCP4ClientEndpoint(self.loop, *self.listener.getsockname())
-        self.pool = ConnectionPool(endpoint, tls=False, clock=self.loop, turn=Turn(self.loop), settings=ServiceSettings())
+        self.pool = ConnectionPool(endpoint, tls=False, clock=self.loop, batch=WriteBatch(self.loop), settings=ServiceSettings())
         connecting = self.pool.connect()
         self.loop.until(lambda: connecting.called, "the connection")
         self.upstream, _ = self.listener.accept()

@@ -15,7 +15,7 @@ from nnogw.interfaces import BodyConsumer
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import ScriptedBody
 from tests.identity.doubles import ReadableLedger
 from tests.upstream.doubles import Names
@@ -29,7 +29,7 @@ LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 def service(**settings: Any) -> Upstream | None:
     """Return the service that `settings` describe."""
     reactor: Any = MemoryReactorClock()
-    return upstream_for("billing", ServiceSettings(**settings), reactor, Turn(reactor), Names(reactor).resolver)
+    return upstream_for("billing", ServiceSettings(**settings), reactor, WriteBatch(reactor), Names(reactor).resolver)
 
 
 class Addresses(SynchronousTestCase):
@@ -78,7 +78,9 @@ class Refusals(SynchronousTestCase):
         """No time passes: an outage is not to keep every request waiting."""
         for host in ("127.0.0.1", "[::1]"):
             reactor: Any = MemoryReactorClock()
-            upstream = upstream_for("billing", ServiceSettings(url=f"http://{host}:8788"), reactor, Turn(reactor), Names(reactor).resolver)
+            upstream = upstream_for(
+                "billing", ServiceSettings(url=f"http://{host}:8788"), reactor, WriteBatch(reactor), Names(reactor).resolver
+            )
             assert upstream is not None
             answer = upstream.send(UpstreamRequest(b"GET", b"/", b"billing", [], None))
             (address, port, factory, _, _) = reactor.tcpClients[0]

@@ -21,7 +21,7 @@ from nnogw.upstream.resolver import Resolver
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.upstream.tls import tls_for
 from nnogw.wire.http1.client import UpstreamRequest
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import Collected
 from tests.integration.sockets import Service, Visit, ok, says, until
 from tests.upstream.certificates import Made, make
@@ -87,7 +87,7 @@ class OverTls(TestCase):
     def upstream(self, **settings: Any) -> Upstream:
         """Return the service as the gateway has it."""
         resolver = Resolver(reactor, life=30, ledger=Ledger())
-        upstream = upstream_for("x", ServiceSettings(**settings), reactor, Turn(reactor), resolver)
+        upstream = upstream_for("x", ServiceSettings(**settings), reactor, WriteBatch(reactor), resolver)
         assert upstream is not None
         self.addCleanup(self.gone, upstream, resolver)
         return upstream

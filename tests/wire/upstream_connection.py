@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.pool import ConnectionPool
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
-from nnogw.wire.transport.writer import Turn
+from nnogw.wire.transport.write_batch import WriteBatch
 
 
 class Line(StringTransport):
@@ -117,7 +117,7 @@ class Upstreams:
         self.endpoint = Endpoint(self.clock)
         clock: Any = self.clock
         endpoint: Any = self.endpoint
-        self.pool = ConnectionPool(endpoint, tls=tls, clock=clock, turn=Turn(clock), settings=ServiceSettings(**settings))
+        self.pool = ConnectionPool(endpoint, tls=tls, clock=clock, batch=WriteBatch(clock), settings=ServiceSettings(**settings))
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and the reactor come round as often as something is to be done."""

@@ -23,8 +23,9 @@ from nnogw.interfaces import Body, Clock
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
-from nnogw.wire.transport.reader import Inlet
-from nnogw.wire.transport.writer import Outlet, Turn
+from nnogw.wire.transport.reader import SocketReader
+from nnogw.wire.transport.write_batch import WriteBatch
+from nnogw.wire.transport.writer import SocketWriter
 
 #: The most bytes that an answer's head may have (nginx 4–8 KiB, Envoy 60 KiB, Node 16 KiB).
 MAX_HEAD = 64 * 1024
@@ -58,7 +59,7 @@ class Owner(Protocol):
     """What a connection needs of its pool."""
 
     clock: Clock
-    turn: Turn
+    batch: WriteBatch
     idle_timeout: float
     state_limits: Mapping[State, float | None]
 
@@ -136,8 +137,8 @@ class UpstreamConnection(TwistedProtocol):
         """Take the new connection."""
         self._owner.opened()
         transport: Any = self.transport
-        Inlet(transport, self.dataReceived, bulk=BULK)
-        self._outlet = Outlet(transport, self._owner.turn, self._on_stalled)
+        SocketReader(transport, self.dataReceived, bulk=BULK)
+        self._writer = SocketWriter(transport, self._owner.batch, self._on_stalled)
         if getattr(transport.getPeer(), "host", None):
             transport.setTcpNoDelay(True)
         if not self._tls:
@@ -219,13 +220,13 @@ class UpstreamConnection(TwistedProtocol):
             lines.append(b"Transfer-Encoding: chunked\r\n\r\n")
         else:
             lines.append(b"Content-Length: %d\r\n\r\n" % body.length)
-        self._outlet.write(b"".join(lines))
+        self._writer.write(b"".join(lines))
         if body is None:
             self._time.enter(UpstreamState.AWAITING)
         else:
             self._sending = True
             self._time.enter(UpstreamState.SENDING)
-            self._outlet.set_source(body)
+            self._writer.set_source(body)
             body.stream(self)
         return waiting
 
@@ -235,7 +236,7 @@ class UpstreamConnection(TwistedProtocol):
             request = self._request
             if request is not None and request.body is not None and request.body.length is None:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-            self._outlet.write(data)
+            self._writer.write(data)
 
     def body_ended(self) -> None:
         """End the request."""
@@ -244,8 +245,8 @@ class UpstreamConnection(TwistedProtocol):
         self._sending = False
         request = self._request
         if request is not None and request.body is not None and request.body.length is None:
-            self._outlet.write(b"0\r\n\r\n")
-        self._outlet.set_source(None)
+            self._writer.write(b"0\r\n\r\n")
+        self._writer.set_source(None)
         if self._waiting is not None:
             self._time.enter(UpstreamState.AWAITING)
         else:
@@ -267,7 +268,7 @@ class UpstreamConnection(TwistedProtocol):
         """Want no more of the request's body."""
         if self._sending:
             self._sending = False
-            self._outlet.set_source(None)
+            self._writer.set_source(None)
             if self._request is not None and self._request.body is not None:
                 self._request.body.stopProducing()
 
@@ -292,7 +293,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def _receive_head(self, data: bytes) -> bytes:
         if not self._answered_any:
-            if self._used and self._outlet.unsent and self._request is not None and self._request.body is None:
+            if self._used and self._writer.unsent and self._request is not None and self._request.body is None:
                 # Before the request is even sent, nothing can be a response to it: say, a 408 for an idle connection.
                 self._fail(DiedUnused())
                 self._abort()
@@ -514,7 +515,7 @@ class UpstreamConnection(TwistedProtocol):
         """Close the connection in order; it is cut if that takes the upstream too long."""
         self._owner.closing(self)
         self._time.enter(UpstreamState.CLOSING)
-        self._outlet.close()
+        self._writer.close()
 
     def _abort(self) -> None:
         if not self._lost:
@@ -543,7 +544,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def _on_stalled(self, stalled: bool) -> None:
         if stalled:
-            self._time.stall(self._outlet)
+            self._time.stall(self._writer)
         else:
             self._time.unstall()
 

@@ -18,7 +18,7 @@ _FRAMING = (b"content-length", b"transfer-encoding", b"upgrade", b"expect")
 LONGEST = 4096
 
 
-class KnownSection:
+class HeaderSectionCache:
     """The last header section of a connection, parsed and found good.
 
     Whoever keeps a connection open sends requests that differ in their first line only. A section that is the same to the byte was

@@ -14,12 +14,12 @@ from twisted.python.failure import Failure
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
 from nnogw.wire.http1.chunked import ChunkedDecoder
-from nnogw.wire.http1.header_cache import LONGEST, KnownSection
+from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
-from nnogw.wire.transport.reader import Inlet
-from nnogw.wire.transport.writer import Outlet
+from nnogw.wire.transport.reader import SocketReader
+from nnogw.wire.transport.writer import SocketWriter
 
 if TYPE_CHECKING:
     from nnogw.wire.site import GatewaySite
@@ -57,7 +57,7 @@ class GatewayChannel(Protocol):
         self.secure = False
         self._method = b""  # of the latest request; empty before the first
         self._parser: Any = None
-        self._known: KnownSection | None = None
+        self._known: HeaderSectionCache | None = None
         self._receive: Callable[[bytes], bytes] = self._receive_head
         self._paused = False  # the socket is not read
         self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
@@ -87,8 +87,8 @@ class GatewayChannel(Protocol):
     def connectionMade(self) -> None:
         """Take a new connection."""
         transport: Any = self.transport
-        Inlet(transport, self.dataReceived, bulk=BULK)
-        self.outlet = Outlet(transport, self._site.turn, self._on_stalled)
+        SocketReader(transport, self.dataReceived, bulk=BULK)
+        self.writer = SocketWriter(transport, self._site.batch, self._on_stalled)
         host = getattr(transport.getPeer(), "host", None)
         self.peer = host or "unix"
         self.secure = ISSLTransport.providedBy(transport)
@@ -186,8 +186,8 @@ class GatewayChannel(Protocol):
             self._refuse(error, fields)
             return b""
         body = self._body = self._begin_body(fields.first)
-        if body is None and version == b"1.1" and len(head) <= LONGEST and KnownSection.fits(fields):
-            self._known = KnownSection(head, fields, keep_alive=self._keep_alive)
+        if body is None and version == b"1.1" and len(head) <= LONGEST and HeaderSectionCache.fits(fields):
+            self._known = HeaderSectionCache(head, fields, keep_alive=self._keep_alive)
         self._answer(
             GatewayRequest(
                 self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
@@ -373,7 +373,7 @@ class GatewayChannel(Protocol):
         if request is not None and request.expects_continue:
             request.expects_continue = False
             if not request.begun and self._body is not None and not self._body.received:
-                self.outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._body is not None:
             self._time.enter(ClientState.BODY)
             self._resume()
@@ -436,7 +436,7 @@ class GatewayChannel(Protocol):
             return
         if self._taken >= MOST_A_TURN:
             self._hold_back()
-            self._site.turn.at_end(self._go_on)
+            self._site.batch.at_end(self._go_on)
             return
         self._begin_head()
         self._time.enter(ClientState.IDLE)
@@ -465,9 +465,9 @@ class GatewayChannel(Protocol):
         self._time.enter(ClientState.CLOSING)
         self._resume()  # over TLS, the client's goodbye has to be read
         if unread:
-            self.outlet.half_close()
+            self.writer.half_close()
         else:
-            self.outlet.close()
+            self.writer.close()
 
     def _pause(self) -> None:
         if not self._paused:
@@ -487,7 +487,7 @@ class GatewayChannel(Protocol):
 
     def _on_stalled(self, stalled: bool) -> None:
         if stalled:
-            self._time.stall(self.outlet)
+            self._time.stall(self.writer)
             return
         self._time.unstall()
         self._go_on()

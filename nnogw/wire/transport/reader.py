@@ -15,7 +15,7 @@ USUAL = 64 * 1024
 _PATIENCE = 16
 
 
-class Inlet:
+class SocketReader:
     """The reading half of one connection.
 
     Twisted reads 64 KiB at most, and hands them on through two more calls. Reads of 256 KiB halve the CPU time of a large download, and

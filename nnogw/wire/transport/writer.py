@@ -11,46 +11,16 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer, ITransport
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from nnogw.interfaces import Clock, Producer
+from nnogw.interfaces import Producer
+from nnogw.wire.transport.write_batch import WriteBatch
 
-log = Logger()
-
-#: Bytes that may wait in an outlet before the source of a body is paused, and the most that one turn collects: one read's worth.
+#: Bytes that may wait in a writer before the source of a body is paused, and the most that one turn collects: one read's worth.
 HIGH_WATER = 64 * 1024
 
 
-class Turn:
-    """Collects what is to be done when the current turn of the reactor has handled all its events.
-
-    Args:
-        clock: the reactor, or a test's clock.
-    """
-
-    __slots__ = ("_calls", "_clock")
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._calls: list[Callable[[], None]] = []
-
-    def at_end(self, call: Callable[[], None]) -> None:
-        """Call `call` before the reactor waits for events again."""
-        if not self._calls:
-            self._clock.callLater(0, self._run)
-        self._calls.append(call)
-
-    def _run(self) -> None:
-        calls, self._calls = self._calls, []
-        for call in calls:
-            try:
-                call()
-            except Exception:  # noqa: PERF203  one connection's failure is not the others'
-                log.failure("a connection failed to send")
-
-
-class Outlet:
+class SocketWriter:
     """The writing half of one connection.
 
     What is written during a turn goes out as one ``send`` at its end. Twisted's own ``transport.write`` does the same a turn later, after
@@ -62,12 +32,13 @@ class Outlet:
 
     Args:
         transport: the connection.
-        turn: collects the outlets that have something to send.
+        batch: collects the writers that have something to send.
         stalled: called with True when bytes have to wait for the other end to take some, with False when it has taken all.
     """
 
     __slots__ = (
         "_backlog",
+        "_batch",
         "_pending",
         "_send",
         "_sent",
@@ -77,12 +48,11 @@ class Outlet:
         "_stalled",
         "_transport",
         "_transport_writable",
-        "_turn",
     )
 
-    def __init__(self, transport: ITransport, turn: Turn, stalled: Callable[[bool], None]) -> None:
+    def __init__(self, transport: ITransport, batch: WriteBatch, stalled: Callable[[bool], None]) -> None:
         self._transport: Any = transport  # ITransport and IConsumer, which no interface of Twisted's says together
-        self._turn = turn
+        self._batch = batch
         self._stalled = stalled
         self._pending: list[bytes] = []
         self._size = 0
@@ -117,7 +87,7 @@ class Outlet:
         """Send `data` at the end of this turn, or at once when much has come together."""
         pending = self._pending
         if not pending and not self._backlog:
-            self._turn.at_end(self.flush)
+            self._batch.at_end(self.flush)
         pending.append(data)
         self._size += len(data)
         if self._size >= HIGH_WATER:
@@ -240,25 +210,25 @@ class Outlet:
 
 @implementer(IPushProducer)
 class _Valve:
-    """What a transport that does its own backpressure pauses and resumes: bytes wait in the outlet meanwhile."""
+    """What a transport that does its own backpressure pauses and resumes: bytes wait in the writer meanwhile."""
 
-    __slots__ = ("_outlet",)
+    __slots__ = ("_writer",)
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, writer: SocketWriter) -> None:
+        self._writer = writer
 
     def pauseProducing(self) -> None:
-        outlet = self._outlet
-        outlet._backlog = True
-        outlet._pause_source()
-        outlet._stalled(True)
+        writer = self._writer
+        writer._backlog = True
+        writer._pause_source()
+        writer._stalled(True)
 
     def resumeProducing(self) -> None:
-        outlet = self._outlet
-        outlet._backlog = False
-        outlet.flush()
-        if not outlet._backlog:
-            outlet._taken()
+        writer = self._writer
+        writer._backlog = False
+        writer.flush()
+        if not writer._backlog:
+            writer._taken()
 
     def stopProducing(self) -> None:
         """The connection is lost; its protocol hears of it by ``connectionLost``."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.fields import HeaderFields
 from nnogw.settings import LimitSettings
-from nnogw.wire.http1.header_cache import KnownSection
+from nnogw.wire.http1.header_cache import HeaderSectionCache
 from tests.wire.client_connection import ClientConnection, Root
 
 SECTION = b"\r\nHost: gateway\r\nAuthorization: Bearer t\r\n\r\n"
@@ -24,7 +24,7 @@ class KnownSectionTests(SynchronousTestCase):
     """Same to the byte, and only the request line new."""
 
     def setUp(self) -> None:
-        self.known = KnownSection(head(b"GET /x HTTP/1.1"), FIELDS, keep_alive=True)
+        self.known = HeaderSectionCache(head(b"GET /x HTTP/1.1"), FIELDS, keep_alive=True)
 
     def test_a_new_request_line_before_the_same_section_is_read(self) -> None:
         """Of the methods that have no body."""
@@ -54,9 +54,9 @@ class KnownSectionTests(SynchronousTestCase):
 
     def test_what_says_anything_of_framing_is_never_known(self) -> None:
         """It is parsed each time."""
-        self.assertTrue(KnownSection.fits(FIELDS))
+        self.assertTrue(HeaderSectionCache.fits(FIELDS))
         for name in (b"Content-Length", b"Transfer-Encoding", b"Upgrade", b"Expect"):
-            self.assertFalse(KnownSection.fits(HeaderFields([(b"Host", b"a"), (name, b"0")])))
+            self.assertFalse(HeaderSectionCache.fits(HeaderFields([(b"Host", b"a"), (name, b"0")])))
 
 
 _HEADS = st.sampled_from(

@@ -124,6 +124,6 @@ class Leaving(SynchronousTestCase):
         """A transport that stops its producer has nothing to say to it."""
         client = ClientConnection(Root(wait)).send(GET)
         source = ScriptedBody()
-        client.channel.outlet.set_source(source)
+        client.channel.writer.set_source(source)
         client.transport.producer.stopProducing()
         self.assertEqual(source.calls, [])

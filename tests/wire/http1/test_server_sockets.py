@@ -81,7 +81,7 @@ class Sending(_Sockets):
         produce()
         self.assertEqual(source.calls[-1], "pause")
         self.assertLess(sent, len(LARGE))
-        self.assertLessEqual(request.channel.outlet._size, 2 * HIGH_WATER)
+        self.assertLessEqual(request.channel.writer._size, 2 * HIGH_WATER)
         while sent < len(LARGE):
             client.read()
             self.loop.turn(1)
@@ -95,7 +95,7 @@ class Sending(_Sockets):
         """Then the connection is closed, when its last byte is out."""
         client = self.connect(lambda request: answer(request, LARGE))
         client.send(GET[:-2] + b"Connection: close\r\n\r\n")
-        self.assertFalse(client.channel.outlet.idle)
+        self.assertFalse(client.channel.writer.idle)
         self.assertEqual(client.read_to_the_end().partition(b"\r\n\r\n")[2], LARGE)
         self.assertFalse(client.reset)
         self.assertEqual(self.site.connections, 0)
@@ -119,7 +119,7 @@ class Sending(_Sockets):
             self.loop.advance(170)
             self.assertEqual(self.root.ends, [])
             client.read(20_000)
-            self.assertFalse(client.channel.outlet.idle)
+            self.assertFalse(client.channel.writer.idle)
         for _ in range(2):  # the first may find what has been taken just now
             self.loop.advance(181)
         self.assertEqual(self.root.ends, ["timeout:send"])

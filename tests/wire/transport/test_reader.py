@@ -10,7 +10,7 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.wire.transport.reader import USUAL, Inlet
+from nnogw.wire.transport.reader import USUAL, SocketReader
 
 BULK = 4 * USUAL
 
@@ -26,7 +26,7 @@ class InletTests(SynchronousTestCase):
             self.addCleanup(end.close)
         self.connection = Connection(ours, Protocol(), MemoryReactor())
         self.received: list[bytes] = []
-        Inlet(self.connection, self.received.append, bulk=BULK)
+        SocketReader(self.connection, self.received.append, bulk=BULK)
 
     def read(self, size: int) -> list[int]:
         """Let `size` bytes come, read until there are none, and return the sizes of the reads."""
@@ -75,5 +75,5 @@ class InletTests(SynchronousTestCase):
     def test_other_transports_read_by_themselves(self) -> None:
         """TLS has its own way."""
         transport = StringTransport()
-        Inlet(transport, self.received.append, bulk=BULK)
+        SocketReader(transport, self.received.append, bulk=BULK)
         self.assertFalse(hasattr(transport, "doRead"))
