@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 from attrs import define, frozen
 
+from nnogw.bodies import Body, ResponseBody
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields, field
-
-if TYPE_CHECKING:
-    from nnogw.interfaces import AnswerBody, Body
-    from nnogw.routes import Route
+from nnogw.routes import Route
 
 #: Who is to blame for a response that broke off; others who can end one are the client and its connection.
 _BROKEN_BY_UPSTREAM = frozenset({"upstream", "timeout:idle"})
@@ -79,7 +76,7 @@ class Exchange:
     upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
     upstream: str = ""  # the address that the request was sent to
     upstream_fields: tuple[Field, ...] = ()  # more fields for the upstream; they replace the client's of the same name
-    upstream_body: AnswerBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
+    upstream_body: ResponseBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
     upstream_failure: str = ""  # what went wrong there, one of `nnogw.errors.UPSTREAM_FAILURE_KINDS`; "" for nothing
     response_fields: dict[bytes, Field] = attrs.field(factory=dict)  # on the answer whatever happens; win over the upstream's
     response_additions: list[Field] = attrs.field(factory=list)  # put after the upstream's fields of the same name

@@ -1,4 +1,4 @@
-"""The seams of the house: what its parts expect of one another."""
+"""The interfaces between the parts: what they expect of one another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from nnogw.bodies import Body, ResponseBody
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields
 
@@ -45,63 +46,13 @@ class Middleware(Protocol):
         """Run this step for `exchange`."""
 
 
-class Producer(Protocol):
-    """A push producer, as `twisted.internet.interfaces.IPushProducer` says it."""
-
-    def pauseProducing(self) -> None:
-        """Stop the flow until `resumeProducing`."""
-
-    def resumeProducing(self) -> None:
-        """Let the flow go on."""
-
-    def stopProducing(self) -> None:
-        """Nobody wants the rest."""
-
-
-class BodyConsumer(Protocol):
-    """Takes the bytes of a body. May pause and resume the body at any time."""
-
-    def body_data(self, data: bytes) -> None:
-        """Take some bytes of the body."""
-
-    def body_ended(self) -> None:
-        """The body is whole."""
-
-    def body_failed(self, error: Exception) -> None:
-        """The body broke off: its other end left, ran out of time or broke the framing. Nothing follows."""
-
-
-class Body(Producer, Protocol):
-    """A body that streams from a connection to one consumer, and does not flow until that consumer is there.
-
-    A paused body's connection is not read, so that what is buffered stays within one segment. When stopped, an upstream's connection is
-    closed; the rest of a client's body is thrown away within a bound.
-    """
-
-    length: int | None  # bytes, or None if only its end will tell
-
-    def stream(self, consumer: BodyConsumer) -> None:
-        """Start the flow to `consumer`; what has come already is handed over before this returns."""
-
-
-class AnswerBody(Body, Protocol):
-    """The body of an upstream's answer."""
-
-    @property
-    def flows(self) -> bool:
-        """Whether somebody takes the body."""
-
-    def whole(self) -> bytes | None:
-        """Return the body, if all of it came along with the head; None if it has to be streamed."""
-
-
 class Answer(Protocol):
     """An upstream's answer, whose body may still be coming."""
 
     status: int
     reason: bytes
     fields: HeaderFields
-    body: AnswerBody
+    body: ResponseBody
 
 
 class ServiceClient(Protocol):

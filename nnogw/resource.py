@@ -11,11 +11,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from nnogw.bodies import Body, ResponseBody
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
 from nnogw.headers import TrustedProxies, client_address
-from nnogw.interfaces import AnswerBody, Body
 from nnogw.routes import RouteTable
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
@@ -145,7 +145,7 @@ class _Rendering:
             self._unwritable = True
             self.write(self._bug())
 
-    def _let_go_of_upstream_body(self, body: AnswerBody) -> None:
+    def _let_go_of_upstream_body(self, body: ResponseBody) -> None:
         """Stop the body of an upstream's response if nobody takes it: a middleware has put another response in its place."""
         self._exchange.upstream_body = None
         if not body.flows:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from nnogw.bodies import BodyConsumer
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields
-from nnogw.interfaces import BodyConsumer
 from nnogw.routes import Route
 
 BILLING = Route(b"/api/v1/billing", "billing", b"", "/api/v1/billing")
@@ -62,7 +62,7 @@ def values(made: Exchange) -> dict[bytes, bytes]:
 
 
 class Collected:
-    """Takes a body (a `nnogw.interfaces.BodyConsumer`)."""
+    """Takes a body (a `nnogw.bodies.BodyConsumer`)."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -83,7 +83,7 @@ class Collected:
 
 
 class ScriptedBody:
-    """A body that a test sends piece by piece (a `nnogw.interfaces.AnswerBody`).
+    """A body that a test sends piece by piece (a `nnogw.bodies.ResponseBody`).
 
     Attributes:
         calls: which of a producer's methods were called, in order.

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nnogw"
 #: Module (without ``nnogw.``), or a package for everything in it → its layer. The longest name that fits counts.
 LAYERS = {
     "": 0,
+    "bodies": 0,
     "errors": 0,
     "settings": 0,
     "fields": 0,
@@ -101,6 +102,32 @@ def broken_rule(module: str, name: str) -> str:
     return ""
 
 
+def modules() -> dict[str, Path]:
+    """Return the package's modules, but for what only gives a folder its name."""
+    return {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("[!_]*.py")}
+
+
+def modules_of(source: str) -> Iterator[str]:
+    """Yield the package's modules that `source` imports, also for types alone."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("nnogw"):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def reached(imported: dict[str, set[str]], start: str) -> set[str]:
+    """Return every module to which the imports of `start` lead."""
+    found: set[str] = set()
+    left = [start]
+    while left:
+        further = imported.get(left.pop(), set()) - found
+        found |= further
+        left += further
+    return found
+
+
 class Layers(SynchronousTestCase):
     """The table of docs/architecture.rst, read from the imports."""
 
@@ -112,6 +139,17 @@ class Layers(SynchronousTestCase):
             self.assertTrue(not module or module.partition(".")[0] in LAYERS, f"{module} is in no layer")
             found += violations(module, path.read_text(encoding="utf-8"), path.relative_to(PACKAGE.parent).as_posix())
         self.assertEqual(found, [], "\n".join(found))
+
+    def test_no_module_leads_back_to_itself(self) -> None:
+        """Neither by what it imports, nor by what it imports for types alone."""
+        imported = {module: set(modules_of(path.read_text(encoding="utf-8"))) for module, path in modules().items()}
+        circles = [module for module in imported if module in reached(imported, module)]
+        self.assertEqual(circles, [])
+
+    def test_a_circle_is_found(self) -> None:
+        """However long it is."""
+        circle = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+        self.assertEqual([module for module in circle if module in reached(circle, module)], ["a", "b", "c"])
 
     def test_a_violation_is_found(self) -> None:
         """Of each rule; types alone are none."""

@@ -11,9 +11,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 from zope.interface import implementer
 
+from nnogw.bodies import Body, BodyConsumer
 from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
-from nnogw.interfaces import Body, BodyConsumer
 from nnogw.upstream.service import Upstream
 from nnogw.wire.http1.client import UpstreamRequest
 from nnogw.wire.response import UpstreamResponse
@@ -89,7 +89,7 @@ class ProxyClient(HTTPClient):
 
 
 class _ProducedBody:
-    """A Twisted body producer as a `nnogw.interfaces.Body`."""
+    """A Twisted body producer as a `nnogw.bodies.Body`."""
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer

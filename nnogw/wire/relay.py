@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nnogw.bodies import Body
 from nnogw.errors import GatewayError
-from nnogw.interfaces import Body
 from nnogw.wire.request import GatewayRequest
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from nnogw.bodies import BodyConsumer
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
 from nnogw.headers import end_to_end_response
-from nnogw.interfaces import BodyConsumer
 from nnogw.wire.http1.status_lines import date_line, status_line
 from nnogw.wire.transport.writer import SocketWriter
 
@@ -48,7 +48,7 @@ class AlreadyAnswered(Exception):
 
 
 class ClientBody:
-    """The body of a request, from the client's connection to one consumer (a `nnogw.interfaces.Body`).
+    """The body of a request, from the client's connection to one consumer (a `nnogw.bodies.Body`).
 
     Attributes:
         length: bytes as announced by Content-Length; None for a chunked body.

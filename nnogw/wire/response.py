@@ -10,12 +10,12 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
+from nnogw.bodies import BodyConsumer, Producer
 from nnogw.fields import HeaderFields
-from nnogw.interfaces import BodyConsumer, Producer
 
 
 class UpstreamBody:
-    """The body of an answer, from an upstream connection to one consumer (a `nnogw.interfaces.Body`).
+    """The body of an answer, from an upstream connection to one consumer (a `nnogw.bodies.Body`).
 
     Args:
         connection: is paused, resumed and given up.

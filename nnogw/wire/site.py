@@ -24,7 +24,7 @@ class GatewaySite(ServerFactory):
         resource: the root of the resource tree; its ``render`` starts each request.
         clock: the reactor.
         limits: what clients may send.
-        turn: the end of the reactor's turns, if it is shared with others.
+        batch: collects writes until the end of the reactor's turn, if it is shared with others.
 
     Attributes:
         channels: the open connections.

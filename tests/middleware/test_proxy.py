@@ -9,11 +9,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from nnogw.bodies import Body
 from nnogw.errors import NotFound, PayloadTooLarge, ServiceUnavailable, UpstreamFailed, UpstreamTimeout
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields, field
 from nnogw.headers import TrustedProxies
-from nnogw.interfaces import Body
 from nnogw.middleware.proxy import Proxy
 from tests.doubles import BILLING, Further, ScriptedBody, exchange
 

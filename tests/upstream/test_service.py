@@ -10,8 +10,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from nnogw.bodies import BodyConsumer
 from nnogw.errors import RequestTimeout, UpstreamFailed, UpstreamTimeout
-from nnogw.interfaces import BodyConsumer
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.service import Upstream, upstream_for
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest

@@ -17,9 +17,10 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nnogw.bodies import Body
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
-from nnogw.interfaces import Body, Clock
+from nnogw.interfaces import Clock
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke

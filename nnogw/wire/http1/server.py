@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import httptools
 from twisted.internet.interfaces import ISSLTransport
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.python.failure import Failure
 
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
+from nnogw.interfaces import Clock
+from nnogw.settings import LimitSettings
 from nnogw.wire.http1.chunked import ChunkedDecoder
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
+from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
+from nnogw.wire.transport.write_batch import WriteBatch
 from nnogw.wire.transport.writer import SocketWriter
-
-if TYPE_CHECKING:
-    from nnogw.wire.site import GatewaySite
 
 #: Bytes of a body that one read takes at most: with 64 or 256 KiB, an upload of 1 MiB costs a tenth to a fifth more CPU time.
 BULK = 128 * 1024
@@ -40,7 +41,31 @@ _BLANK_LINES = re.compile(rb"(?:\r\n)+")
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?= )")
 
 
-class GatewayChannel(Protocol):
+class Root(Protocol):
+    """What responds to requests: the root of the resource tree."""
+
+    def render(self, request: GatewayRequest) -> object:
+        """Begin to respond to `request`."""
+
+
+class Site(Protocol):
+    """What a connection needs of what all connections share."""
+
+    resource: Root
+    clock: Clock
+    limits: LimitSettings
+    state_limits: Mapping[State, float | None]
+    batch: WriteBatch
+    hangups: HangupWatch
+    channels: set[GatewayChannel]
+    closing: bool
+    draining: bool
+
+    def forget(self, channel: GatewayChannel) -> None:
+        """Take note that a connection is gone."""
+
+
+class GatewayChannel(TwistedProtocol):
     """One client connection: requests come in one after another, and are answered in that order.
 
     What comes is taken by the current state, a method ``(data) -> rest``: a head, a body of known length, a chunked body, nothing before
@@ -50,7 +75,7 @@ class GatewayChannel(Protocol):
         site: what all connections share.
     """
 
-    def __init__(self, site: GatewaySite) -> None:
+    def __init__(self, site: Site) -> None:
         self._site = site
         self._limits = site.limits
         self.peer = ""

@@ -13,7 +13,7 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-from nnogw.interfaces import Producer
+from nnogw.bodies import Producer
 from nnogw.wire.transport.write_batch import WriteBatch
 
 #: Bytes that may wait in a writer before the source of a body is paused, and the most that one turn collects: one read's worth.
