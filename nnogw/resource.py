@@ -11,11 +11,12 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from nnogw.arrival import arrive
 from nnogw.bodies import Body, ResponseBody
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
-from nnogw.headers import TrustedProxies, client_address
+from nnogw.headers import TrustedProxies
 from nnogw.routes import RouteTable
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
@@ -57,38 +58,26 @@ class GatewayResource(Resource):
 
     def render(self, request: GatewayRequest) -> int:  # our own request, see GatewayRequest
         """Start the pipeline for `request`, whose headers are in; the answer follows."""
-        exchange = self._exchange(request)
+        channel = request.channel
+        exchange = arrive(
+            request.method,
+            request.target,
+            request.fields,
+            peer=channel.peer,
+            secure=channel.secure,
+            body=request.body,
+            refusal=request.refusal,
+            routes=self.routes,
+            trusted=self.trusted,
+            started=self.monotonic(),
+            started_at=self.now(),
+        )
         rendering = _Rendering(self, request, exchange)
         exchange.hinted = request.hint
         request.on_end = rendering.ended
         rendering.answer = answer = self.pipeline(exchange)
         answer.addCallbacks(rendering.write, rendering.failed)
         return NOT_DONE_YET
-
-    def _exchange(self, request: GatewayRequest) -> Exchange:
-        channel = request.channel
-        exchange = Exchange(
-            method=request.method,
-            target=request.target,
-            fields=request.fields,
-            peer=channel.peer,
-            secure=channel.secure,
-            body=request.body,
-            refusal=request.refusal,
-            started=self.monotonic(),
-            started_at=self.now(),
-        )
-        exchange.ip = request.fields.once(client_address, channel.peer, self.trusted)
-        if request.refusal is None:
-            try:
-                target = self.routes.resolve(request.target, request.fields.first.get(b"host"), request.method)
-            except GatewayError as refusal:
-                exchange.refusal = refusal
-            else:
-                exchange.path = target.path
-                exchange.route = target.route
-                exchange.rest = target.rest
-        return exchange
 
 
 class _Rendering:

@@ -20,6 +20,7 @@ LAYERS = {
     "memo": 0,
     "ids": 0,
     "networks": 0,
+    "arrival": 1,
     "exchange": 1,
     "credentials": 1,
     "patterns": 1,

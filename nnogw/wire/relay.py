@@ -23,7 +23,7 @@ class Relay:
     def __init__(self, request: GatewayRequest, body: Body, broke: Callable[[Exception], None]) -> None:
         self._request = request
         self._broke = broke
-        request.channel.writer.set_source(body)
+        request.set_source(body)
         body.stream(self)
 
     def body_data(self, data: bytes) -> None:
@@ -32,11 +32,11 @@ class Relay:
 
     def body_ended(self) -> None:
         """End the answer."""
-        self._request.channel.writer.set_source(None)
+        self._request.set_source(None)
         self._request.finish()
 
     def body_failed(self, error: Exception) -> None:
         """Cut the answer: finished, it would look whole."""
-        self._request.channel.writer.set_source(None)
+        self._request.set_source(None)
         self._broke(error)
         self._request.abort(error.end if isinstance(error, GatewayError) else "upstream")

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from nnogw.bodies import BodyConsumer
+from nnogw.bodies import BodyConsumer, Producer
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
-from nnogw.headers import end_to_end_response
-from nnogw.wire.http1.status_lines import date_line, status_line
-from nnogw.wire.transport.writer import SocketWriter
 
 
 class Channel(Protocol):
@@ -18,10 +15,10 @@ class Channel(Protocol):
 
     peer: str
     secure: bool
-    writer: SocketWriter
 
-    def may_keep_alive(self, request: GatewayRequest) -> bool:
-        """Whether the connection can serve another request after this one's answer."""
+    @property
+    def responses(self) -> Responses:
+        """Writes the connection's responses."""
 
     def body_wanted(self) -> None:
         """Somebody takes the request's body now."""
@@ -37,6 +34,25 @@ class Channel(Protocol):
 
     def cut(self) -> None:
         """Drop the connection without a word."""
+
+
+class Responses(Protocol):
+    """Writes the responses of a connection, in the protocol that is spoken there."""
+
+    def begin(self, request: GatewayRequest, status: int, reason: bytes | None, fields: Iterable[Field], whole: bytes | None) -> bool:
+        """Write the head of the response to `request`; see `GatewayRequest.begin`. Sets its `begun`, `keep_alive` and `bytes_out`."""
+
+    def hint(self, fields: HeaderFields) -> None:
+        """Write a ``103 Early Hints``."""
+
+    def write(self, data: bytes) -> None:
+        """Write some of the body, at least one byte."""
+
+    def end(self) -> None:
+        """End the body."""
+
+    def set_source(self, source: Producer | None) -> None:
+        """Let `source`, where the body comes from, be paused while the client does not take it; None: nobody any more."""
 
 
 class ClientGone(Exception):
@@ -147,7 +163,7 @@ class GatewayRequest:
     Attributes:
         method, target: as received.
         fields: the header section.
-        http10: the client speaks HTTP/1.0: no chunked coding in the answer.
+        http10: the client speaks HTTP/1.0.
         keep_alive: the client would send another request on this connection.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
         body: None if there is none.
@@ -158,7 +174,6 @@ class GatewayRequest:
     """
 
     __slots__ = (
-        "_chunked",
         "_done",
         "begun",
         "body",
@@ -198,84 +213,43 @@ class GatewayRequest:
         self.on_end: Callable[[str], None] | None = None
         self.begun = False
         self.bytes_out = 0
-        self._chunked = False
         self._done = False
 
     def begin(self, status: int, reason: bytes | None, fields: Iterable[Field], whole: bytes | None = None) -> bool:
-        """Write the head of the answer, and its body if that is there already.
+        """Write the head of the response, and its body if that is there already.
 
-        `fields` frame the body: with a Content-Length it is sent as it is. Without one it is chunked, or to an HTTP/1.0 client ended by
-        closing (RFC 9112 §6.3); the length of a `whole` body is said here. With 204 there is no Content-Length (RFC 9110 §8.6).
+        Args:
+            status: the status.
+            reason: the reason phrase; None for the status's standard one.
+            fields: end-to-end header fields. A Content-Length among them is the body's.
+            whole: the body; None if it follows, or if there is none.
 
         Returns:
             Whether a body may follow: not to HEAD, nor with 204 and 304.
         """
-        keep_alive = self.keep_alive and self.channel.may_keep_alive(self)
-        lines = [status_line(status, reason)]
-        sized = dated = False
-        for key, name, value in fields:
-            if key == b"content-length":
-                if status == 204:
-                    continue
-                sized = True
-            elif key == b"date":
-                dated = True
-            lines += (name, b": ", value, b"\r\n")  # joined once: half the cost of joining each line
-        if not dated:
-            lines.append(date_line())
-        without = status == 204 or status == 304
-        bodiless = without or self.method == b"HEAD"
-        if sized or without or (bodiless and not whole):
-            pass
-        elif whole is not None:
-            lines.append(b"Content-Length: %d\r\n" % len(whole))
-        elif self.http10:
-            keep_alive = False
-        else:
-            self._chunked = True
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        if not keep_alive:
-            lines.append(b"Connection: close\r\n")
-        elif self.http10:
-            lines.append(b"Connection: keep-alive\r\n")
-        self.keep_alive = keep_alive
-        lines.append(b"\r\n")
-        if whole and not bodiless:
-            self.bytes_out = len(whole)
-            lines.append(whole)
-        head = b"".join(lines)
-        self.begun = True
-        self.channel.writer.write(head)
-        return not bodiless
+        return self.channel.responses.begin(self, status, reason, fields, whole)
 
     def hint(self, fields: HeaderFields) -> None:
-        """Write the end-to-end fields of an upstream's ``103 Early Hints`` (RFC 8297), unless the response has begun.
+        """Pass on what an upstream says in a 103 (RFC 8297), unless the response has begun; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+        if not (self.begun or self.http10 or self._done):
+            self.channel.responses.hint(fields)
 
-        HTTP/1.0 knows no interim responses (RFC 9110 §15.2). There is no Content-Length (RFC 9110 §8.6). A client that does not take what
-        was written gets no hint: nothing would bound them.
-        """
-        if self.begun or self.http10 or self._done or self.channel.writer.stalled:
-            return
-        lines = [name + b": " + value + b"\r\n" for key, name, value in end_to_end_response(fields) if key != b"content-length"]
-        lines = [status_line(103, None), *lines, b"\r\n"]
-        self.channel.writer.write(b"".join(lines))
+    def set_source(self, source: Producer | None) -> None:
+        """Let `source`, where the response's body comes from, be paused while the client does not take it; None: nobody any more."""
+        self.channel.responses.set_source(source)
 
     def write(self, data: bytes) -> None:
         """Write some of the body."""
-        if not data:
-            return  # as a chunk it would end the answer
-        self.bytes_out += len(data)
-        if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        self.channel.writer.write(data)
+        if data:
+            self.bytes_out += len(data)
+            self.channel.responses.write(data)
 
     def finish(self) -> None:
         """End the answer."""
         if self._done:
             return
         self._done = True
-        if self._chunked:
-            self.channel.writer.write(b"0\r\n\r\n")
+        self.channel.responses.end()
         try:
             self._end("")
         finally:

@@ -19,6 +19,7 @@ from nnogw.wire.http1.chunked import ChunkedDecoder
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
+from nnogw.wire.http1.writer import ResponseWriter
 from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
@@ -114,6 +115,7 @@ class GatewayChannel(TwistedProtocol):
         transport: Any = self.transport
         SocketReader(transport, self.dataReceived, bulk=BULK)
         self.writer = SocketWriter(transport, self._site.batch, self._on_stalled)
+        self.responses = ResponseWriter(self.writer, self.may_keep_alive)
         host = getattr(transport.getPeer(), "host", None)
         self.peer = host or "unix"
         self.secure = ISSLTransport.providedBy(transport)
