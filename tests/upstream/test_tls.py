@@ -8,7 +8,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint, wrapServerTLS
+from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion, trustRootFromCertificates
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -42,7 +42,7 @@ class TlsService(Service):
 
     async def listen(self) -> None:
         """Listen."""
-        endpoint: Any = wrapServerTLS(self._options, TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"))
+        endpoint: Any = SSL4ServerEndpoint(reactor, 0, self._options, interface="127.0.0.1")
         self.listening = await endpoint.listen(self._port.factory)
         self.tls_port = self.listening.getHost().port
 
@@ -77,10 +77,12 @@ class OverTls(TestCase):
         (self.folder / "authorities.pem").write_bytes(make("another authority", authority=True).pem + self.authority.pem)
         (self.folder / "notes.txt").write_text("nothing")
 
-    async def serve(self, made: Made, **options: Any) -> TlsService:
-        """Return a service that shows a certificate."""
+    async def serve(self, made: Made, *, newest: int = SSL.TLS1_3_VERSION, **options: Any) -> TlsService:
+        """Return a service that shows a certificate, and speaks no version of TLS above `newest`."""
         key, certificate = crypto.PKey.from_cryptography_key(made.key), crypto.X509.from_cryptography(made.certificate)
-        service = TlsService(self, CertificateOptions(privateKey=key, certificate=certificate, **options))
+        shown = CertificateOptions(privateKey=key, certificate=certificate, **options)
+        shown.getContext().set_max_proto_version(newest)  # lowerMaximumSecurityTo of Twisted 25.5 leaves the newest out, too
+        service = TlsService(self, shown)
         await service.listen()
         return service
 
@@ -192,7 +194,7 @@ class OverTls(TestCase):
     async def test_a_service_that_speaks_only_old_versions_is_said_to_do_that(self) -> None:
         """TLS 1.1 and older."""
         old = make("localhost", issuer=self.authority)
-        service = await self.serve(old, lowerMaximumSecurityTo=TLSVersion.TLSv1_1, insecurelyLowerMinimumTo=TLSVersion.TLSv1_0)
+        service = await self.serve(old, newest=SSL.TLS1_1_VERSION, insecurelyLowerMinimumTo=TLSVersion.TLSv1_0)
         await self.refused(self.trusting("localhost", service.tls_port), service, "no version of TLS")
 
     async def test_a_client_certificate_is_shown_where_it_is_asked_for(self) -> None:
@@ -200,9 +202,9 @@ class OverTls(TestCase):
         authority: Any = Certificate(crypto.X509.from_cryptography(self.authority.certificate))
         ours = make("gateway", issuer=self.authority).write(self.folder / "ours")
         strange = make("gateway").write(self.folder / "strange")
-        for version in ({"lowerMaximumSecurityTo": TLSVersion.TLSv1_2}, {}):
+        for newest in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
             service = await self.serve(
-                make("localhost", issuer=self.authority), trustRoot=trustRootFromCertificates([authority]), **version
+                make("localhost", issuer=self.authority), trustRoot=trustRootFromCertificates([authority]), newest=newest
             )
             await self.served(self.trusting("localhost", service.tls_port, f":certificate={ours}:privateKey={ours}"))
             for more in ("", f":certificate={strange}"):

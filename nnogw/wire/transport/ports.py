@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet import tcp, unix
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.main import CONNECTION_DONE
@@ -163,8 +164,12 @@ class UnixPort(_Port, unix.Port):
     """A listening unix socket. One that was left behind by a process which was killed makes way.
 
     The name and the mode of a socket that was passed on to this process (systemd) belong to who has bound it.
+
+    Attributes:
+        path: the name of the socket; empty if it has none.
     """
 
+    path = b""
     _owns_name = False
 
     def startListening(self) -> None:
@@ -173,7 +178,7 @@ class UnixPort(_Port, unix.Port):
         Raises:
             CannotListenError: somebody listens there, or the path is not free or not ours.
         """
-        path = self._bindPath
+        path = self.path
         adopted = self._preexistingSocket is not None
         self._owns_name = not adopted and not _is_abstract(path)
         if self._owns_name:
@@ -188,7 +193,7 @@ class UnixPort(_Port, unix.Port):
         """Take the socket's name away, accept the connections that wait, and stop listening."""
         if self._owns_name:
             with suppress(FileNotFoundError):  # somebody was faster
-                os.unlink(self._bindPath)
+                os.unlink(self.path)
         if self.lockFile is not None:
             with suppress(OSError, ValueError):  # the same; or it is another's by now
                 self.lockFile.unlock()
@@ -221,13 +226,17 @@ class PortReactor:
 
     def listenUNIX(self, address: Any, factory: Any, backlog: int = BACKLOG, mode: int = 0o666, wantPID: bool = False) -> Any:
         """Listen as `twisted.internet.interfaces.IReactorUNIX.listenUNIX` says."""
-        return self._started(UnixPort(address, factory, backlog, mode, self._reactor, wantPID))
+        port = UnixPort(address, factory, backlog, mode, self._reactor, wantPID)
+        port.path = UNIXAddress(address).name or b""
+        return self._started(port)
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
         """Listen as `twisted.internet.interfaces.IReactorSocket.adoptStreamPort` says."""
         tcp_port, unix_port = (TcpPort, UnixPort)  # type: tuple[Any, Any]  # whose constructors have no annotations
         if addressFamily == socket.AF_UNIX:
-            return self._started(unix_port._fromListeningDescriptor(self._reactor, fileDescriptor, factory))
+            adopted = unix_port._fromListeningDescriptor(self._reactor, fileDescriptor, factory)
+            adopted.path = os.fsencode(adopted._preexistingSocket.getsockname())
+            return self._started(adopted)
         return self._started(tcp_port._fromListeningDescriptor(self._reactor, fileDescriptor, addressFamily, factory))
 
     def _started(self, port: Any) -> Any:  # an IListeningPort
