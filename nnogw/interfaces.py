@@ -137,6 +137,107 @@ class PlatformStatusSource(Protocol):
         """Return the platform's status, or None while it is not known."""
 
 
+class CallCounts(Protocol):
+    """How many calls to IAM there are."""
+
+    under_way: int
+    waiting: int
+    turned_away: int  # since the start
+
+
+class VerdictTable(Protocol):
+    """The verdicts in memory, as operators see and drop them. The counts of events are those since the start."""
+
+    hits: int
+    misses: int
+    stale: int
+    refusals: int
+    calls: int
+    failures: int
+
+    @property
+    def queue(self) -> CallCounts:
+        """The calls to IAM."""
+
+    @property
+    def evictions(self) -> int:
+        """Entries that were evicted because a table was full."""
+
+    @property
+    def entries(self) -> int:
+        """Valid verdicts."""
+
+    @property
+    def negative_entries(self) -> int:
+        """Refused credentials."""
+
+    def forget(self, kind: str, credential: bytes) -> None:
+        """Drop what is known of a credential (`kind` is "session" or "apikey")."""
+
+    def forget_user(self, user_id: str) -> int:
+        """Drop every verdict of a user, and return how many there were."""
+
+    def forget_platform(self, platform_id: str) -> int:
+        """Drop every verdict of a platform's callers, and return how many there were."""
+
+    def forget_all(self) -> int:
+        """Drop every verdict, and return how many there were."""
+
+
+class PlatformTable(Protocol):
+    """The statuses of platforms in memory, as operators drop them."""
+
+    def forget(self, platform_id: str) -> None:
+        """Drop what is known of a platform."""
+
+    def forget_all(self) -> int:
+        """Drop all statuses, and return how many there were."""
+
+
+class LimitTable(Protocol):
+    """The rate limit windows in memory."""
+
+    evictions: int  # since the start
+
+    @property
+    def keys(self) -> int:
+        """Windows in memory."""
+
+
+class ConnectionCounts(Protocol):
+    """How many connections to a service there are."""
+
+    open: int
+
+    @property
+    def idle(self) -> int:
+        """Those of them that wait to be used."""
+
+
+class ServiceConnections(Protocol):
+    """A service and its connections."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, as an operator wrote it."""
+
+    @property
+    def pool(self) -> ConnectionCounts:
+        """Its connections."""
+
+
+class ClientConnections(Protocol):
+    """The connections of clients."""
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in progress."""
+
+
 class DegradedLedger(Protocol):
     """Where every degraded state is written down when it begins and ends."""
 
@@ -152,3 +253,9 @@ class LogSink(Protocol):
 
     def write(self, line: bytes) -> None:
         """Write one line, its newline included. Never raises, never blocks."""
+
+
+class LogWriter(Protocol):
+    """What of a log is counted."""
+
+    dropped: int  # lines, since the start

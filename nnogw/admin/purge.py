@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from twisted.logger import Logger
 from twisted.web.http import parse_qs
 
 from nnogw.admin.pages import json, refuse
+from nnogw.interfaces import PlatformTable, VerdictTable
 
 log = Logger()
 
 _RIGHT = "Give exactly one of token=…, api_key=…, user=…, platform=… or all=true, as a form or as a JSON object of strings, in the body."
 _SUBJECTS = frozenset({"token", "api_key", "user", "platform", "all"})
-
-
-class Verdicts(Protocol):
-    """The verdict cache."""
-
-    @property
-    def entries(self) -> int:
-        """Valid verdicts."""
-
-    @property
-    def negative_entries(self) -> int:
-        """Refusals."""
-
-    def forget(self, kind: str, credential: bytes) -> None:
-        """Drop what is known of a credential."""
-
-    def forget_user(self, user_id: str) -> int:
-        """Drop every verdict of a user."""
-
-    def forget_platform(self, platform_id: str) -> int:
-        """Drop every verdict of a platform's callers."""
-
-    def forget_all(self) -> int:
-        """Drop every verdict."""
-
-
-class Statuses(Protocol):
-    """The platforms' statuses."""
-
-    def forget(self, platform_id: str) -> None:
-        """Drop what is known of a platform."""
-
-    def forget_all(self) -> int:
-        """Drop all statuses."""
 
 
 class Purge:
@@ -62,7 +29,7 @@ class Purge:
         statuses: the platforms' statuses.
     """
 
-    def __init__(self, verdicts: Verdicts, statuses: Statuses) -> None:
+    def __init__(self, verdicts: VerdictTable, statuses: PlatformTable) -> None:
         self._verdicts = verdicts
         self._statuses = statuses
 

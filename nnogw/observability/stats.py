@@ -6,95 +6,26 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import field, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 import twisted
 from nnogw import __version__
+from nnogw.interfaces import ClientConnections, LimitTable, LogWriter, ServiceConnections, VerdictTable
 from nnogw.observability.ledger import Ledger
-
-
-class Calls(Protocol):
-    """The calls to IAM, as `nnogw.identity.call_queue.CallQueue` counts them."""
-
-    under_way: int
-    waiting: int
-    turned_away: int
-
-
-class Verdicts(Protocol):
-    """The verdict cache's numbers, which `nnogw.identity.verdicts.VerdictCache` has."""
-
-    hits: int
-    misses: int
-    stale: int
-    refusals: int
-    calls: int
-    failures: int
-
-    @property
-    def queue(self) -> Calls:
-        """The calls to IAM."""
-
-    @property
-    def evictions(self) -> int:
-        """Entries that were evicted because a table was full."""
-
-    @property
-    def entries(self) -> int:
-        """Valid verdicts."""
-
-    @property
-    def negative_entries(self) -> int:
-        """Refused credentials."""
-
-
-class Limits(Protocol):
-    """The rate limit table's numbers, which `nnogw.limiting.memory.MemoryStore` has."""
-
-    evictions: int
-
-    @property
-    def keys(self) -> int:
-        """Windows in memory."""
-
-
-class Service(Protocol):
-    """A service, such as a `nnogw.upstream.service.Upstream`."""
-
-    address: str
-    pool: Any  # its connections: how many are `open`, and how many of these `idle`
-
-
-class Clients(Protocol):
-    """The clients' side, such as a `nnogw.wire.site.GatewaySite`."""
-
-    @property
-    def connections(self) -> int:
-        """Open connections."""
-
-    @property
-    def in_flight(self) -> int:
-        """Requests in progress."""
-
-
-class Log(Protocol):
-    """The request log, such as a `nnogw.observability.log_file.LogFile`."""
-
-    dropped: int
 
 
 @frozen(eq=False)
 class Stats:
     """Everything that can be seen of a running gateway (a Prometheus collector)."""
 
-    verdicts: Verdicts
-    limits: Limits
-    services: Mapping[str, Service | None]  # None: not configured
-    clients: Clients
-    log: Log
+    verdicts: VerdictTable
+    limits: LimitTable
+    services: Mapping[str, ServiceConnections | None]  # None: not configured
+    clients: ClientConnections
+    log: LogWriter
     ledger: Ledger
     started: float = field(factory=time.time)  # Unix seconds
 
@@ -171,7 +102,7 @@ class Stats:
         }
 
 
-def _service(service: Service | None) -> dict[str, Any]:
+def _service(service: ServiceConnections | None) -> dict[str, Any]:
     if service is None:
         return {"configured": False}
     return {"configured": True, "address": service.address, "connections": service.pool.open, "idle": service.pool.idle}
