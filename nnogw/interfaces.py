@@ -234,6 +234,10 @@ class ClientConnections(Protocol):
         """Open connections."""
 
     @property
+    def states(self) -> dict[str, int]:
+        """How many of them are in each state, by the state's name."""
+
+    @property
     def in_flight(self) -> int:
         """Requests in progress."""
 

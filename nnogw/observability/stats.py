@@ -80,6 +80,7 @@ class Stats:
         return {
             "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="milliseconds"),
             "connections": self.clients.connections,
+            "connectionStates": self.clients.states,
             "inFlight": self.clients.in_flight,
             "services": {name: _service(service) for name, service in self.services.items()},
             "verdicts": {

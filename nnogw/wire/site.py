@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,11 @@ class GatewaySite(ServerFactory):
     def in_flight(self) -> int:
         """How many requests are being answered."""
         return sum(channel.busy for channel in self.channels)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many connections are in each state, by the state's name."""
+        return dict(Counter(channel.state.name for channel in self.channels))
 
     def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
         """Return the protocol of a new connection."""

@@ -45,7 +45,7 @@ class NeverDone(Resource):
         return NOT_DONE_YET
 
 
-class StateTests(SynchronousTestCase):
+class StatsTests(SynchronousTestCase):
     """Numbers are read when somebody asks."""
 
     def setUp(self) -> None:
@@ -152,6 +152,7 @@ class StateTests(SynchronousTestCase):
             channel.makeConnection(StringTransport(peerAddress=UNIXAddress(None)))
             channel.dataReceived(data)
         self.assertEqual((self.told()["connections"], self.told()["inFlight"]), (2, 1))
+        self.assertEqual(self.told()["connectionStates"], {"new": 1, "responding": 1})
         self.assertEqual((self.value("nnogw_client_connections"), self.value("nnogw_requests_in_flight")), (2, 1))
 
     def test_it_counts_lines_that_were_lost(self) -> None:
