@@ -218,7 +218,7 @@ class Stopping(TestCase):
             client.settimeout(30)
             self.assertEqual(status(client.recv(4096)), 503)
 
-    async def test_to_hurry_ends_every_wait(self) -> None:
+    async def test_to_be_cut_short_ends_every_wait(self) -> None:
         """That of the lame duck, and that for what is under way; the log says what was cut."""
         service = await self.started(lame_duck=600, drain_timeout=600)
         client = await connect(self, int(service.addresses[0].rpartition(":")[2]))

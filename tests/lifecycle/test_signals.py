@@ -65,7 +65,7 @@ class SignalsTests(SynchronousTestCase):
                 self.reactor.run_once()
         return [event["log_format"].format(**event) for event in events]
 
-    def test_term_drains_and_a_second_one_hurries(self) -> None:
+    def test_term_drains_and_a_second_one_cuts_it_short(self) -> None:
         """INT does the same."""
         self.signals.install()
         self.signals.serve(self)

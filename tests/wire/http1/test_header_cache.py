@@ -20,7 +20,7 @@ def head(line: bytes, section: bytes = SECTION) -> bytes:
     return line + section
 
 
-class KnownSectionTests(SynchronousTestCase):
+class HeaderSectionCacheTests(SynchronousTestCase):
     """Same to the byte, and only the request line new."""
 
     def setUp(self) -> None:

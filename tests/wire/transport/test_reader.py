@@ -15,7 +15,7 @@ from nnogw.wire.transport.reader import USUAL, SocketReader
 BULK = 4 * USUAL
 
 
-class InletTests(SynchronousTestCase):
+class SocketReaderTests(SynchronousTestCase):
     """Over a real socket, read by hand."""
 
     def setUp(self) -> None:

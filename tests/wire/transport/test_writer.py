@@ -79,7 +79,7 @@ class _PlainTransport(Connection):
         self.calls.append("half close")
 
 
-class _OutletTests(SynchronousTestCase):
+class _SocketWriterTests(SynchronousTestCase):
     transport: Any
 
     def start(self, transport: Any) -> None:
@@ -95,7 +95,7 @@ class _OutletTests(SynchronousTestCase):
         self.clock.advance(0)
 
 
-class PlainSockets(_OutletTests):
+class PlainSockets(_SocketWriterTests):
     """What is written goes straight to the socket."""
 
     def setUp(self) -> None:
@@ -233,7 +233,7 @@ class PlainSockets(_OutletTests):
             self.assertEqual(self.socket.sent[:2], [b"b", b"ye"])
 
 
-class Progress(_OutletTests):
+class Progress(_SocketWriterTests):
     """`SocketWriter.taken`, on real sockets."""
 
     def test_every_byte_that_the_reader_takes_counts(self) -> None:
@@ -258,7 +258,7 @@ class Progress(_OutletTests):
         self.assertFalse(self.writer.idle)
 
 
-class OtherTransports(_OutletTests):
+class OtherTransports(_SocketWriterTests):
     """TLS, or a test's: it is written to by its own ``write``, and says when it has enough."""
 
     def setUp(self) -> None:
