@@ -85,7 +85,7 @@ class CallQueue:
         return True
 
     def _make_room(self, address: str) -> bool:
-        """WriteBatch the last call of the longest line away, unless the line of `address` would then be as long."""
+        """Turn the last call of the longest line away, unless the line of `address` would then be as long."""
         longest = max(self._lines.values(), key=len)
         if len(longest) <= len(self._lines.get(address, ())) + 1:
             return False

@@ -44,10 +44,10 @@ class Authenticator(Protocol):
     """Whom the cache asks about a credential: `nnogw.identity.iam.Iam`, which says what the methods promise."""
 
     def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Authenticator a session's bearer token."""
+        """Judge a session's bearer token."""
 
     def api_key(self, key: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Authenticator a programmatic key."""
+        """Judge a programmatic key."""
 
 
 class VerdictCache:
@@ -136,7 +136,7 @@ class VerdictCache:
         return entry.value
 
     def session(self, token: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Authenticator a session's bearer token; a Deferred only if IAM has to be asked.
+        """Judge a session's bearer token; a Deferred only if IAM has to be asked.
 
         Raises (in the Deferred):
             AuthUnavailable: IAM cannot say, and nothing in memory may stand in for it.
@@ -145,7 +145,7 @@ class VerdictCache:
         return self._look_up(self._session_digest, self._authenticator.session, token, exchange)
 
     def api_key(self, key: bytes, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        """Authenticator a programmatic key; as `session`."""
+        """Judge a programmatic key; as `session`."""
         return self._look_up(self._api_key_digest, self._authenticator.api_key, key, exchange)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
