@@ -58,7 +58,7 @@ _IN_WORDS = (
 
 
 def cannot_connect(failure: Failure) -> Failure:
-    """WriteBatch what keeps a connection from being made into the gateway's own errors.
+    """Turn what keeps a connection from being made into the gateway's own errors.
 
     Args:
         failure: what endpoints, the resolver or TLS have failed with.
