@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from nnogw import __version__
+from nnogw.interfaces import Reactor
 from nnogw.lifecycle.detaching import Detachment
 from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.process import hold_standard_streams, prepare
@@ -105,8 +106,9 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """Return the service that `options` describe."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor: Reactor = installed  # type: ignore[assignment]  # one on POSIX has what Twisted does not promise of every reactor
     signals = Signals(reactor)
     signals.install()
     prepare(reactor)
