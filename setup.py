@@ -10,7 +10,8 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "nnogw" / "__init__.py").read_text())[1]  # importing it would need Twisted
 
 TEST = ["build>=1.2.1", "coverage>=7.10", "hypothesis>=6.100", "setuptools>=77"]
-LINT = ["mypy>=1.15", "ruff>=0.12"]
+# mypy-zope lets mypy see which class implements which zope interface (Twisted's seams are such); it bounds mypy to the versions it knows.
+LINT = ["mypy>=1.15", "mypy-zope>=1.0.17", "ruff>=0.12"]
 DOCS = ["furo>=2024.8.6", "myst-parser>=4.0", "sphinx>=7.4", "towncrier>=24.8"]
 NEWS = ["towncrier>=24.8"]
 

@@ -20,6 +20,7 @@ from nnogw.identity.iam import Iam
 from nnogw.identity.platforms import PlatformStatuses
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.ids import IdSource
+from nnogw.interfaces import Reactor
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
@@ -65,7 +66,7 @@ class Gateway:
         self.log.close()
 
 
-def assemble(settings: Settings, reactor: Any) -> Gateway:
+def assemble(settings: Settings, reactor: Reactor) -> Gateway:
     """Return the gateway that `settings` describe; nothing of it listens or connects yet.
 
     Args:
@@ -140,5 +141,4 @@ def _registry(metrics: RequestMetrics, stats: Stats) -> CollectorRegistry:
 def _agent(name: str, upstreams: Mapping[str, Upstream]) -> IAgent:
     """Return the agent whose requests go to the service `name`."""
     upstream = upstreams.get(name)
-    agent: Any = AbsentAgent(name) if upstream is None else UpstreamAgent(upstream)  # IAgents by declaration, which mypy cannot see
-    return agent  # type: ignore[no-any-return]  # as above
+    return AbsentAgent(name) if upstream is None else UpstreamAgent(upstream)

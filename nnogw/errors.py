@@ -7,7 +7,7 @@ Whatever else is raised inside the gateway is a bug and becomes a plain 500 (see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import orjson
 
@@ -38,7 +38,7 @@ class GatewayError(Exception):
         message: str = "",
         *,
         reason: str = "",
-        details: Mapping[str, Any] | None = None,
+        details: Mapping[str, object] | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
         end: str = "",
         status: int | None = None,
@@ -57,7 +57,7 @@ class GatewayError(Exception):
 
     def envelope(self, request_id: str) -> bytes:
         """Return the JSON body of the answer: ``{"error": {code, message, details?, requestId}}``."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        error: dict[str, object] = {"code": self.code, "message": self.message}
         if self.details:
             error["details"] = self.details
         error["requestId"] = request_id
@@ -187,7 +187,7 @@ class ServiceUnavailable(GatewayError):
         message: str = "",
         *,
         reason: str = "",
-        details: Mapping[str, Any] | None = None,
+        details: Mapping[str, object] | None = None,
         retry_after: int | None = None,
     ) -> None:
         headers = () if retry_after is None else (_retry_after(retry_after),)

@@ -42,7 +42,7 @@ class HeaderFields:
         first = {key: value for key, _, value in reversed(self.raw)}
         self.first: Mapping[bytes, bytes] = MappingProxyType(first)
         self.repeated: frozenset[bytes] = _NONE if len(first) == len(self.raw) else _repeated(self.raw)
-        self._worked_out: dict[object, Any] = {}
+        self._worked_out: dict[object, Any] = {}  # Any: of many types, each under its own work
 
     def once(self, work: Callable[Concatenate[HeaderFields, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``work(self, …)``, worked out the first time only.
@@ -57,7 +57,7 @@ class HeaderFields:
         worked_out = self._worked_out
         if work not in worked_out:
             worked_out[work] = work(self, *args, **kwargs)
-        return worked_out[work]  # type: ignore[no-any-return]  # of many types, each under its own work
+        return worked_out[work]  # type: ignore[no-any-return]  # as above
 
     def get(self, key: bytes) -> bytes | None:
         """Return the first value of the field named `key` (lower case), or None."""

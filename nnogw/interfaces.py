@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IConsumer,
+    IPushProducer,
+    IReactorCore,
+    IReactorFDSet,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUNIX,
+    ITransport,
+)
+from zope.interface import Attribute
 
 from nnogw.bodies import Body, ResponseBody
 from nnogw.exchange import Exchange, Identity, Response
@@ -36,6 +48,32 @@ class Clock(Protocol):
         """Call `callable` in `delay` seconds."""
 
 
+class ReactorThread(Clock, Protocol):
+    """The thread of a reactor, to which other threads hand calls."""
+
+    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:  # noqa: A002  Twisted's name
+        """Call `callable` in the reactor's thread."""
+
+
+class Reactor(IReactorCore, IReactorTime, IReactorFDSet, IReactorTCP, IReactorUNIX, IReactorThreads):
+    """What the gateway needs of a reactor, which no interface of Twisted's says together; every one on POSIX has it."""
+
+
+class Transport(ITransport, IPushProducer, IConsumer):
+    """What the wire needs of a connection: of TCP, of a unix socket, or of TLS on either."""
+
+    disconnecting: int = Attribute("Whether (0 or 1) the connection is to be closed as soon as everything is written.")
+
+    def setTcpNoDelay(enabled: bool) -> None:  # noqa: N805  methods of zope's interfaces have no self
+        """Send small packets at once; only TCP has this."""
+
+    def loseWriteConnection() -> None:
+        """Tell the other end that nothing more will come, once everything is written."""
+
+    def abortConnection() -> None:
+        """Drop the connection at once."""
+
+
 class Middleware(Protocol):
     """One step of the pipeline.
 
@@ -49,10 +87,21 @@ class Middleware(Protocol):
 class Answer(Protocol):
     """An upstream's answer, whose body may still be coming."""
 
-    status: int
-    reason: bytes
-    fields: HeaderFields
-    body: ResponseBody
+    @property
+    def status(self) -> int:
+        """The status."""
+
+    @property
+    def reason(self) -> bytes:
+        """The reason phrase."""
+
+    @property
+    def fields(self) -> HeaderFields:
+        """The fields of the head."""
+
+    @property
+    def body(self) -> ResponseBody:
+        """The body, which may still be coming."""
 
 
 class ServiceClient(Protocol):
@@ -71,7 +120,7 @@ class ServiceClient(Protocol):
         body: Body | None,
         host: bytes | None,
         hinted: Callable[[HeaderFields], None] | None = None,
-    ) -> Deferred[Any]:
+    ) -> Deferred[Answer]:
         """Send a request byte for byte and return the answer as soon as its head is in; cancelling gives it up.
 
         Args:
@@ -81,9 +130,6 @@ class ServiceClient(Protocol):
             body: the body, if there is one; it starts to flow once there is a connection.
             host: the ``Host``, if it is not to be the service's own.
             hinted: called with the fields of each 103 (RFC 8297) that comes before the response.
-
-        Returns:
-            A Deferred of an `Answer`; Deferreds of its kinds are not Deferreds of it, for mypy.
         """
 
 

@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from nnogw import __version__
+from nnogw.interfaces import Reactor
 from nnogw.lifecycle.detaching import Detachment
 from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.process import hold_standard_streams, prepare
@@ -105,8 +106,9 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """Return the service that `options` describe."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor: Reactor = installed  # type: ignore[assignment]  # one on POSIX has what Twisted does not promise of every reactor
     signals = Signals(reactor)
     signals.install()
     prepare(reactor)
@@ -123,10 +125,10 @@ def makeService(options: Options) -> IService:
             print(f"nnogw: warning: {warning}", file=sys.stderr)
     served = DemoService(settings, reactor, terminal.show) if options["demo"] else GatewayService(settings, reactor)
     signals.serve(served)
-    service: Any = Program(program_log)  # an IService by declaration, which mypy cannot see
+    service = Program(program_log)
     signals.setServiceParent(service)
     served.setServiceParent(service)
-    return service  # type: ignore[no-any-return]  # as above
+    return service
 
 
 class Program(MultiService):
@@ -147,7 +149,7 @@ class Program(MultiService):
             parent.setComponent(ILogObserver, self._program_log)
 
 
-def _program_log(twistd: Mapping[str, Any], terminal: ProgramLog, reactor: Any) -> ProgramLog | None:
+def _program_log(twistd: Mapping[str, Any], terminal: ProgramLog, reactor: Reactor) -> ProgramLog | None:
     """Return where the program's log goes: to standard error in the foreground; None if twistd's options say something else."""
     if not twistd.get("nodaemon") or twistd.get("syslog") or twistd.get("logger"):
         return None

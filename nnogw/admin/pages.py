@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import IO, Protocol
 
 import orjson
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 
 log = Logger()
 
+
+class Request(Protocol):
+    """What the pages need of a `twisted.web.server.Request`."""
+
+    method: bytes
+    path: bytes
+    content: IO[bytes]
+    responseHeaders: Headers  # noqa: N815  Twisted's name
+
+    def getHost(self) -> IAddress:
+        """Return the address that the request has come to."""
+
+    def getHeader(self, key: bytes) -> bytes | None:
+        """Return a header field of the request."""
+
+    def setHeader(self, name: bytes, value: bytes) -> None:
+        """Set a header field of the answer."""
+
+    def setResponseCode(self, code: int) -> None:
+        """Set the status of the answer."""
+
+
 #: Makes the answer to a request: sets its header fields, returns its body.
-Answer = Callable[[Any], bytes]
+Answer = Callable[[Request], bytes]
 
 _OWN_SITES = (b"none", b"same-origin")
 
@@ -35,7 +59,7 @@ class Pages(Resource):
         super().__init__()
         self._pages = pages
 
-    def render(self, request: Any) -> bytes:
+    def render(self, request: Request) -> bytes:
         """Answer `request`, if it comes from the operator and asks for something that there is."""
         request.responseHeaders.removeHeader(b"server")
         request.setHeader(b"Cache-Control", b"no-store")
@@ -46,7 +70,7 @@ class Pages(Resource):
             return b""
         return body
 
-    def _answer(self, request: Any) -> bytes:
+    def _answer(self, request: Request) -> bytes:
         if not _is_loopback(request):
             return refuse(request, 403, "The Host header has to be a loopback name or address.")
         page = self._pages.get(request.path)
@@ -67,19 +91,19 @@ class Pages(Resource):
             return refuse(request, 500, "A bug; what it was stands in the program's log.")
 
 
-def json(request: Any, document: Any, status: int = 200) -> bytes:
+def json(request: Request, document: object, status: int = 200) -> bytes:
     """Return `document` as the body of the answer."""
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", b"application/json")
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def refuse(request: Any, status: int, message: str) -> bytes:
+def refuse(request: Request, status: int, message: str) -> bytes:
     """Return the answer to a request that is not as it should be."""
     return json(request, {"error": message}, status)
 
 
-def _is_loopback(request: Any) -> bool:
+def _is_loopback(request: Request) -> bool:
     if isinstance(request.getHost(), UNIXAddress):
         return True
     host = (request.getHeader(b"host") or b"").decode("latin-1")
@@ -92,7 +116,7 @@ def _is_loopback(request: Any) -> bool:
         return False
 
 
-def _is_same_origin(request: Any) -> bool:
+def _is_same_origin(request: Request) -> bool:
     """Whether no web page of another origin has sent `request` (Fetch Metadata; RFC 6454 §7.3)."""
     site = request.getHeader(b"sec-fetch-site")
     origin = request.getHeader(b"origin")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from twisted.logger import Logger
 from twisted.web.http import parse_qs
 
-from nnogw.admin.pages import json, refuse
+from nnogw.admin.pages import Request, json, refuse
 from nnogw.interfaces import PlatformTable, VerdictTable
 
 log = Logger()
@@ -33,7 +31,7 @@ class Purge:
         self._verdicts = verdicts
         self._statuses = statuses
 
-    def __call__(self, request: Any) -> bytes:
+    def __call__(self, request: Request) -> bytes:
         """Do what `request` asks for, and say how much was purged."""
         asked = _asked(request)
         if asked is None:
@@ -57,7 +55,7 @@ class Purge:
         return before - verdicts.entries - verdicts.negative_entries
 
 
-def _asked(request: Any) -> tuple[str, str] | None:
+def _asked(request: Request) -> tuple[str, str] | None:
     """Return what is to be purged and of whom; None if the request does not say it rightly."""
     body = request.content.read()
     said = _json_object(body) if _is_json(request) else _form(body)
@@ -69,11 +67,11 @@ def _asked(request: Any) -> tuple[str, str] | None:
     return (subject, value) if subject in _SUBJECTS and isinstance(value, str) and value else None
 
 
-def _is_json(request: Any) -> bool:
+def _is_json(request: Request) -> bool:
     return bool((request.getHeader(b"content-type") or b"").lower().startswith(b"application/json"))
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes) -> dict[str, object]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -81,7 +79,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _form(body: bytes) -> dict[str, Any]:
+def _form(body: bytes) -> dict[str, object]:
     """Return the fields of a form; one that comes twice has a list for its value, which is not what anybody asks for."""
     try:
         return {

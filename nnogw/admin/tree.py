@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.web.resource import Resource
 
-from nnogw.admin.pages import Answer, Pages, json
+from nnogw.admin.pages import Answer, Pages, Request, json
 from nnogw.observability.metrics import exposition
 
 _INDEX = b"""nnogw: the admin listener
@@ -25,8 +24,8 @@ POST /-/purge   drop cached verdicts and platform statuses: token=..., api_key=.
 def build_admin(
     *,
     registry: CollectorRegistry,
-    status: Callable[[], dict[str, Any]],
-    degraded: Callable[[], list[dict[str, Any]]],
+    status: Callable[[], dict[str, object]],
+    degraded: Callable[[], list[dict[str, object]]],
     draining: Callable[[], bool],
     purge: Answer,
 ) -> Resource:
@@ -40,16 +39,16 @@ def build_admin(
         purge: answers purges.
     """
 
-    def index(request: Any) -> bytes:
+    def index(request: Request) -> bytes:
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return _INDEX
 
-    def metrics(request: Any) -> bytes:
+    def metrics(request: Request) -> bytes:
         body, content_type = exposition(registry, (request.getHeader(b"accept") or b"").decode("latin-1"))
         request.setHeader(b"Content-Type", content_type.encode())
         return body
 
-    def ready(request: Any) -> bytes:
+    def ready(request: Request) -> bytes:
         return json(request, {"ready": False}, 503) if draining() else json(request, {"ready": True})
 
     return Pages(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET, Request
 
 from nnogw.demo.echo import Answers, echo, json_answer
-
-Clock = Any  # IReactorTime: mypy takes the methods of a zope interface for unbound ones
+from nnogw.interfaces import Clock
 
 
 def billing_answers(clock: Clock) -> Answers:
@@ -54,7 +51,7 @@ class EventStream:
         self._left = count
         self._sent = 0
         self._ticks = LoopingCall(self._send)
-        self._ticks.clock = clock
+        self._ticks.clock = clock  # type: ignore[assignment]  # of an IReactorTime it needs no more than a Clock
 
     def start(self) -> None:
         """Send the head and the first event."""
@@ -80,8 +77,7 @@ def _fail(request: Request) -> bytes:
 
 
 def _broken(request: Request) -> int:
-    transport: Any = request.transport  # ITCPTransport, on the demo's ports
-    transport.abortConnection()
+    request.transport.abortConnection()  # type: ignore[union-attr]  # an ITCPTransport, on the demo's ports
     return NOT_DONE_YET
 
 

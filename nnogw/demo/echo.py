@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import IO, Any
+from typing import IO
 
 import orjson
 from twisted.web.resource import Resource
@@ -76,7 +76,7 @@ def body_of(request: Request) -> IO[bytes]:
     return body
 
 
-def _measured(body: IO[bytes]) -> dict[str, Any]:
+def _measured(body: IO[bytes]) -> dict[str, object]:
     digest = sha256()
     size = 0
     while block := body.read(_BLOCK):

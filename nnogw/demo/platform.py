@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.web.http import Request
 from twisted.web.server import Site
 
@@ -15,6 +17,7 @@ from nnogw.demo.billing import billing_answers
 from nnogw.demo.echo import Answers, DemoService
 from nnogw.demo.iam import iam_answers
 from nnogw.demo.registry import registry_answers
+from nnogw.interfaces import Clock
 from nnogw.settings import SERVICE_NAMES
 
 _KEEPALIVE = 90  # seconds: longer than the gateway's pool keeps a connection, so that it is the gateway that closes
@@ -25,7 +28,7 @@ class DemoSite(Site):
 
     noisy = False
 
-    def __init__(self, service: DemoService, clock: Any) -> None:
+    def __init__(self, service: DemoService, clock: Clock) -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # twisted.web has no annotations here
             service, timeout=_KEEPALIVE, reactor=clock, parsePOSTFormSubmission=False
         )
@@ -34,15 +37,22 @@ class DemoSite(Site):
         """Write nothing: the line that a newcomer should see is the gateway's."""
 
 
+class Listening(Clock, Protocol):
+    """What the demo needs of a reactor: it listens, and counts the waits."""
+
+    def listenTCP(self, port: int, factory: IProtocolFactory, *, interface: str) -> IListeningPort:
+        """Listen on a port of an address of this machine; 0 is one that is free."""
+
+
 class DemoPlatform:
     """IAM, registry, billing, provisioning, stack-registry and cli, as a newcomer's gateway needs them.
 
     Args:
-        reactor: listens, and counts the waits: an ``IReactorTCP`` and ``IReactorTime``.
+        reactor: listens, and counts the waits.
         now: the wall time in Unix seconds.
     """
 
-    def __init__(self, reactor: Any, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, reactor: Listening, now: Callable[[], float] = time.time) -> None:
         self._reactor = reactor
         answers: dict[str, Answers] = {
             "iam": iam_answers(now),
@@ -50,7 +60,7 @@ class DemoPlatform:
             "billing": billing_answers(reactor),
         }
         self._services = {name: DemoService(name, answers.get(name)) for name in SERVICE_NAMES}
-        self._ports: dict[str, Any] = {}  # service → IListeningPort
+        self._ports: dict[str, IListeningPort] = {}  # service → where it listens
 
     def start(self) -> Mapping[str, str]:
         """Listen on a free loopback port for each service.
@@ -67,10 +77,16 @@ class DemoPlatform:
         except CannotListenError:
             self.stop()
             raise
-        return {name: f"http://127.0.0.1:{port.getHost().port}" for name, port in self._ports.items()}
+        return {name: f"http://127.0.0.1:{_number(port)}" for name, port in self._ports.items()}
 
     def stop(self) -> Deferred[None]:
         """Stop listening; connections that are open stay until their other end closes them."""
         ports, self._ports = self._ports, {}
         stopped = gatherResults([maybeDeferred(port.stopListening) for port in ports.values()])
         return stopped.addCallback(lambda _: None)
+
+
+def _number(port: IListeningPort) -> int:
+    address = port.getHost()
+    assert isinstance(address, IPv4Address)
+    return address.port

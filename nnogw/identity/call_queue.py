@@ -49,7 +49,7 @@ class CallQueue:
         self._max_waiting = WAITING_PER_CALL * max_calls
         self._active: dict[str, int] = {}  # address → its calls under way, if there are any
         #: Address → its calls that wait, if there are any. The address whose turn is next comes first.
-        self._lines: dict[str, deque[QueuedCall[Any]]] = {}
+        self._lines: dict[str, deque[QueuedCall[Any]]] = {}  # Any: each call has a result of its own type
         self._advancing = False
 
     def call(self, address: str, begin: Callable[[], Deferred[R]]) -> QueuedCall[R]:
@@ -124,7 +124,7 @@ class CallQueue:
         finally:
             self._advancing = False
 
-    def _next(self) -> QueuedCall[Any] | None:
+    def _next(self) -> QueuedCall[Any] | None:  # Any: as in the lines
         """Take out the first call of the first address that has room; that address is then the last whose turn it is.
 
         At most ``max_calls / max_calls_per_address`` addresses have none, so that the search is short.

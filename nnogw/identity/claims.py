@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
 
 from nnogw.exchange import Identity
 from nnogw.fields import field
@@ -39,7 +38,7 @@ class ClaimsReader:
         self._platform_status = _split(paths.platform_status)
         self._expires_at = _split(paths.expires_at)
 
-    def identity(self, kind: str, facts: Mapping[str, Any]) -> Identity:
+    def identity(self, kind: str, facts: Mapping[str, object]) -> Identity:
         """Return the identity that `facts` tell of.
 
         Args:
@@ -73,9 +72,9 @@ def _split(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(path.split(".")) for path in paths)
 
 
-def _first(facts: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> Any:
+def _first(facts: Mapping[str, object], paths: tuple[tuple[str, ...], ...]) -> object:
     for path in paths:
-        value: Any = facts
+        value: object = facts
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None and value != "":
@@ -83,7 +82,7 @@ def _first(facts: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> Any:
     return None
 
 
-def _text(fact: str, value: Any) -> str | None:
+def _text(fact: str, value: object) -> str | None:
     """Return a fact as the text of a header field; an integer becomes its digits.
 
     Other numbers are refused: a large one is no longer the number that IAM wrote, and might be somebody else's.
@@ -103,7 +102,7 @@ def _text(fact: str, value: Any) -> str | None:
     return value
 
 
-def _time(value: Any) -> float | None:
+def _time(value: object) -> float | None:
     """Return a time in Unix seconds, from ISO 8601 text or from Unix seconds or milliseconds; fractions of a second of text are dropped."""
     if value is None:
         return None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
 
 import attrs
 from attrs import frozen
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from nnogw.errors import GatewayError
@@ -65,10 +65,10 @@ class ControlClient:
     def __init__(
         self, agent: IAgent, *, base_url: str, clock: Clock, connect_timeout: float, timeout: float, max_answer: int = MAX_ANSWER
     ) -> None:
-        self._client: Any = HTTPClient(  # Any: treq types its reactor more narrowly than it uses it
-            _PlainAgent(agent),  # type: ignore[arg-type]  # mypy does not know zope's implementer
+        self._client = HTTPClient(
+            _PlainAgent(agent),
             cookiejar=IndexableCookieJar(DefaultCookiePolicy(allowed_domains=())),
-            data_to_body_producer=_BytesProducer,  # type: ignore[arg-type]  # as above
+            data_to_body_producer=_BytesProducer,
         )
         self._base_url = base_url.rstrip("/")
         self._clock = clock
@@ -97,15 +97,21 @@ class ControlClient:
         if body is not None:
             headers.setRawHeaders(b"Content-Type", [b"application/json"])
         clock = self._clock
-        answer: Deferred[Any] = self._client.request(
-            method, self._base_url + path, headers=headers, data=body, allow_redirects=False, unbuffered=True, reactor=clock
+        response = self._client.request(
+            method,
+            self._base_url + path,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=clock,  # type: ignore[arg-type]  # treq asks for more than it uses: with an agent of ours, a clock
         )
-        within(self._connect_timeout, answer, clock, lambda _: CallFailed(f"no answer within {self._connect_timeout:g} s"))
-        answer.addCallback(self._read)
+        within(self._connect_timeout, response, clock, lambda _: CallFailed(f"no answer within {self._connect_timeout:g} s"))
+        answer = response.addCallback(self._read)
         within(self._timeout, answer, clock, lambda _: CallFailed(f"no whole answer within {self._timeout:g} s"))
         return answer.addErrback(_translate)
 
-    def _read(self, response: Any) -> Deferred[Answer]:
+    def _read(self, response: IResponse) -> Deferred[Answer]:
         retry_after = _retry_after(response.headers.getRawHeaders(b"Retry-After", [b""])[0])
         collector = _BodyCollector(self._max_answer)
         response.deliverBody(collector)
@@ -114,6 +120,8 @@ class ControlClient:
 
 class _BodyCollector(Protocol):
     """Collects a body within a bound; cancelling `whole` closes the connection."""
+
+    transport: IPushProducer | None  # type: ignore[assignment]  # clients promise no more where a body is delivered
 
     def __init__(self, max_size: int) -> None:
         self.whole: Deferred[bytes] = Deferred(lambda _: self._stop())
@@ -143,25 +151,26 @@ class _BodyCollector(Protocol):
     def _stop(self) -> None:
         self._chunks.clear()
         if self.transport is not None:
-            self.transport.stopProducing()  # of IPushProducer: all that clients promise here
+            self.transport.stopProducing()
 
 
 @implementer(IAgent)
 class _PlainAgent:
     """Asks for answers without a content coding, and has none decoded: 64 KiB of gzip may be 64 MiB."""
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: IAgent) -> None:
         self._agent = agent
 
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[Any]:
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
         """Send a request, as `IAgent.request` says."""
         headers = Headers() if headers is None else headers.copy()
         headers.setRawHeaders(b"Accept-Encoding", [b"identity"])
-        response: Deferred[Any] = self._agent.request(method, uri, headers, bodyProducer)
-        return response.addCallback(_as_it_came)
+        return self._agent.request(method, uri, headers, bodyProducer).addCallback(_as_it_came)
 
 
-def _as_it_came(response: Any) -> Any:
+def _as_it_came(response: IResponse) -> IResponse:
     response.headers.removeHeader(b"Content-Encoding")
     return response
 
@@ -181,7 +190,7 @@ class _BytesProducer:
         self._body = body
         self.length = len(body)
 
-    def startProducing(self, consumer: Any) -> Deferred[None]:
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write the body."""
         consumer.write(self._body)
         return succeed(None)

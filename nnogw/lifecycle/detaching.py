@@ -12,10 +12,11 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet.interfaces import IReactorDaemonize
 from zope.interface import alsoProvides
+
+from nnogw.interfaces import Reactor
 
 _STARTED = b"started"
 _STANDARD_ERROR = 2
@@ -32,7 +33,7 @@ class Detachment:
         log_name: where the daemon's log is, in words.
     """
 
-    def __init__(self, reactor: Any, log_name: str) -> None:
+    def __init__(self, reactor: Reactor, log_name: str) -> None:
         self._reactor = reactor
         self._log_name = log_name
         self._pipe = -1
@@ -40,14 +41,14 @@ class Detachment:
         if IReactorDaemonize.providedBy(reactor):  # the kqueue reactor
             own_before = reactor.beforeDaemonize
         else:
-            reactor.afterDaemonize = _nothing
+            reactor.afterDaemonize = _nothing  # type: ignore[attr-defined]  # by this the reactor comes to have the interface
             alsoProvides(reactor, IReactorDaemonize)
 
         def before() -> None:
             self._fork()
             own_before()
 
-        reactor.beforeDaemonize = before
+        reactor.beforeDaemonize = before  # type: ignore[attr-defined]  # as above
 
     def failed(self, line: str) -> None:
         """Say that the start has failed, and why; nothing happens before the process has detached, and once it serves."""

@@ -6,8 +6,10 @@ from typing import Any
 
 from attrs import frozen
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
+from nnogw.interfaces import Reactor
 from nnogw.lifecycle.start_errors import not_bound
 from nnogw.wire.transport.ports import BACKLOG, PortReactor
 
@@ -44,10 +46,10 @@ class Listeners:
         reactor: the reactor.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         self._reactor = PortReactor(reactor)
 
-    def listen(self, description: str, factory: Any, purpose: Purpose) -> Any:
+    def listen(self, description: str, factory: IProtocolFactory, purpose: Purpose) -> IListeningPort:
         """Return the port that listens where the endpoint string `description` says.
 
         Raises:
@@ -56,17 +58,18 @@ class Listeners:
         endpoint = description
         if "backlog=" not in endpoint and endpoint.startswith(_WITH_BACKLOG):
             endpoint += f":backlog={BACKLOG}"
-        outcome: list[Any] = []
+        outcome: list[IListeningPort | Failure] = []
         serverFromString(self._reactor, endpoint).listen(factory).addBoth(outcome.append)
-        if not outcome or isinstance(outcome[0], Failure):
-            why = not_bound(description, outcome[0].value) if outcome else "it does not bind at once"
+        found = outcome[0] if outcome else None
+        if found is None or isinstance(found, Failure):
+            why = "it does not bind at once" if found is None else not_bound(description, found.value)
             raise StartError(f"nnogw: cannot listen on {description} for {purpose.name}: {why}; {purpose.remedy}")
-        return outcome[0]
+        return found
 
 
-def address_of(port: Any) -> str:
+def address_of(port: IListeningPort) -> str:
     """Return where a listening port can be reached: a URL, or the path of a socket."""
-    host = port.getHost()
+    host: Any = port.getHost()  # Any: an IAddress says nothing of a name, a host and a port
     name = getattr(host, "name", None)
     if name is not None:
         return f"unix:{name.decode() if isinstance(name, bytes) else name}"

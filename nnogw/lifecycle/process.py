@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
+
+from nnogw.interfaces import Reactor
 
 log = Logger()
 
@@ -43,25 +44,25 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def prepare(reactor: Any) -> None:
+def prepare(reactor: Reactor) -> None:
     """Make the process of `reactor` fit for a gateway, once, before it starts."""
     use_monotonic_clock(reactor)
-    epoll: Any = sys.modules.get("twisted.internet.epollreactor")
+    epoll = sys.modules.get("twisted.internet.epollreactor")
     if epoll is not None:  # elsewhere than on Linux there is another reactor
-        epoll.log = Events
+        epoll.log = Events  # type: ignore[attr-defined]  # a module that is found by its name is of no type
     reactor.callWhenRunning(settle)
 
 
-def use_monotonic_clock(reactor: Any) -> None:
+def use_monotonic_clock(reactor: Reactor) -> None:
     """Let `reactor` count its time on a clock that nobody sets back.
 
     A Twisted reactor counts in wall-clock time: set back an hour, every timeout of the process would wait an hour longer.
     """
     offset = time.monotonic() - reactor.seconds()
-    reactor.seconds = time.monotonic
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # Twisted calls it by this name, too
     for call in reactor.getDelayedCalls():
         call.delay(offset)
-        call.seconds = time.monotonic
+        call.seconds = time.monotonic  # type: ignore[attr-defined]  # of Twisted's own, which the interface leaves out
 
 
 def settle() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -15,6 +16,7 @@ from nnogw.assembly import Gateway, assemble
 from nnogw.demo.lines import lines
 from nnogw.demo.platform import DemoPlatform
 from nnogw.demo.settings import demo_settings
+from nnogw.interfaces import Reactor
 from nnogw.lifecycle.listeners import ADMIN, CLIENTS, Listeners, StartError, address_of
 from nnogw.lifecycle.start_errors import not_opened
 from nnogw.settings import Settings
@@ -31,12 +33,12 @@ class GatewayService(Service):
         reactor: the reactor.
     """
 
-    def __init__(self, settings: Settings, reactor: Any) -> None:
+    def __init__(self, settings: Settings, reactor: Reactor) -> None:
         self.gateway: Gateway = assemble(settings, reactor)
         self._settings = settings
         self._reactor = reactor
-        self._ports: list[Any] = []  # IListeningPort
-        self._admin_port: Any = None
+        self._ports: list[IListeningPort] = []
+        self._admin_port: IListeningPort | None = None
         self._drained: Deferred[None] | None = None
         self._is_cut_short = False
 
@@ -149,7 +151,7 @@ class DemoService(MultiService):
         show: prints a text to whoever started the demo.
     """
 
-    def __init__(self, settings: Settings, reactor: Any, show: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, reactor: Reactor, show: Callable[[str], None]) -> None:
         super().__init__()
         self._settings = settings
         self._reactor = reactor

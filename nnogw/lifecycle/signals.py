@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.logger import Logger
+
+from nnogw.interfaces import Reactor
 
 log = Logger()
 
@@ -38,7 +40,7 @@ class Signals(Service):
         reactor: the reactor.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self._served: Served | None = None
         self._stopping = False
@@ -48,7 +50,8 @@ class Signals(Service):
 
         One that comes before the reactor runs waits until it does, so that everything ends in order.
         """
-        self._reactor.sigTerm = self._on_stop  # which the reactor installs when it starts to run; it leaves an INT that is taken alone
+        # The reactor installs this when it starts to run; it leaves an INT that is taken alone.
+        self._reactor.sigTerm = self._on_stop  # type: ignore[attr-defined]  # no interface of Twisted's has it
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         for number in _IGNORED:

@@ -11,7 +11,7 @@ from twisted.internet.error import CannotListenError
 from nnogw.loading.sockets import socket_path
 
 
-def not_bound(endpoint: str, error: BaseException) -> str:
+def not_bound(endpoint: str, error: BaseException | None) -> str:
     """Return why a listener cannot be bound.
 
     Args:

@@ -101,5 +101,5 @@ def _check_listeners(document: Document) -> None:
             )
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:  # Any: as in `Document.get`
     return value if isinstance(value, list) else []

@@ -42,14 +42,14 @@ class Document:
     """
 
     file: str
-    values: dict[str, Any] = Factory(dict)
+    values: dict[str, object] = Factory(dict)
     sources: dict[Path, str] = Factory(dict)
     problems: list[str] = Factory(list)
     complete: bool = True
 
-    def get(self, *path: str) -> Any:
+    def get(self, *path: str) -> Any:  # Any: whatever TOML has; that a rule has judged it, mypy does not know
         """Return the value at `path`, or None."""
-        value: Any = self.values
+        value: object = self.values
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return value
@@ -58,9 +58,10 @@ class Document:
         """Set the value at `path` to what `source` says; where the file has something else than a table on the way, that is its problem."""
         table = self.values
         for key in path[:-1]:
-            table = table.setdefault(key, {})
-            if not isinstance(table, dict):
+            inner = table.setdefault(key, {})
+            if not isinstance(inner, dict):
                 return
+            table = inner
         table[path[-1]] = value
         self.sources[path] = source
 

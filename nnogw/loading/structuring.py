@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from cattrs import Converter
@@ -23,8 +23,11 @@ from nnogw.loading.rules import RULES
 from nnogw.loading.values import Rule, name
 from nnogw.settings import SERVICE_NAMES, ServiceSettings, Settings
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 #: Takes a plain value and returns the value of an option, or raises.
-Structure = Callable[[Any], Any]
+Structure = Callable[[object], object]
 
 
 class Unexpected(Exception):
@@ -104,11 +107,11 @@ def _tables(cls: type, name: str) -> Iterator[tuple[str, Iterable[str]]]:
             yield from _tables(kind, f"{name}.{option}".lstrip("."))
 
 
-def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+def _structure_class(cls: type, converter: Converter) -> Callable[[object, object], object]:
     """Return the cattrs hook that makes a table into `cls`, each option by its rule."""
     rules = RULES.get(cls, {})
     types = typing.get_type_hints(cls)
-    hooks: dict[str, Any] = {}
+    hooks: dict[str, Any] = {}  # Any: cattrs has keyword arguments of its own beside those for a class's fields
     for option in attrs.fields(cls):
         rule = rules.get(option.name)
         arguments = typing.get_args(types[option.name])
@@ -119,11 +122,11 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
         else:
             continue
         hooks[option.name] = override(struct_hook=_hook(structure_option))
-    from_table: Callable[[Any, Any], Any] = make_dict_structure_fn(
+    from_table: Callable[[dict[str, object], object], object] = make_dict_structure_fn(
         cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks
     )
 
-    def from_anything(value: Any, kind: Any) -> Any:
+    def from_anything(value: object, kind: object) -> object:
         if not isinstance(value, dict):
             raise WrongBrackets(value, "a table: [{}], with single brackets" if isinstance(value, list) else "a table")
         return from_table(value, kind)
@@ -131,12 +134,12 @@ def _structure_class(cls: type, converter: Converter) -> Callable[[Any, Any], An
     return from_anything
 
 
-def _hook(structure_value: Structure) -> Callable[[Any, Any], Any]:
+def _hook(structure_value: Structure) -> Callable[[object, object], object]:
     return lambda value, _: structure_value(value)
 
 
 def _by_rule(rule: Rule) -> Structure:
-    def structure_value(value: Any) -> Any:
+    def structure_value(value: object) -> object:
         expected = rule(value)
         if expected:
             raise Unexpected(value, expected)
@@ -150,7 +153,7 @@ def _of_class(cls: type) -> Structure:
 
 
 def _list_of(structure_item: Structure) -> Structure:
-    def structure_list(value: Any) -> Any:
+    def structure_list(value: object) -> object:
         if not isinstance(value, list):
             raise Unexpected(value, 'a list of strings: ["…", "…"]' if isinstance(value, str) else "a list of strings")
         return tuple(_items(enumerate(value), structure_item))
@@ -161,7 +164,7 @@ def _list_of(structure_item: Structure) -> Structure:
 def _tables_of(structure_table: Structure) -> Structure:
     structure_list = _list_of(structure_table)
 
-    def structure_tables(value: Any) -> Any:
+    def structure_tables(value: object) -> object:
         if not isinstance(value, list):
             raise WrongBrackets(value, "a list of tables: [[{}]], with double brackets, above each")
         return structure_list(value)
@@ -169,12 +172,12 @@ def _tables_of(structure_table: Structure) -> Structure:
     return structure_tables
 
 
-def _structure_services(value: Any) -> dict[str, ServiceSettings]:
+def _structure_services(value: object) -> dict[str, ServiceSettings]:
     """Return all services: the standard ones that are not configured are there too."""
     if not isinstance(value, dict):
         raise Unexpected(value, "tables, each under [services.NAME]")
 
-    def structure_service(item: tuple[str, Any]) -> ServiceSettings:
+    def structure_service(item: tuple[str, object]) -> ServiceSettings:
         key, table = item
         expected = name(key)
         if expected:
@@ -185,12 +188,12 @@ def _structure_services(value: Any) -> dict[str, ServiceSettings]:
     return {**{service: ServiceSettings() for service in SERVICE_NAMES}, **dict(zip(value, services, strict=True))}
 
 
-def _items(items: Iterable[tuple[str | int, Any]], structure_item: Structure) -> list[Any]:
+def _items(items: Iterable[tuple[str | int, T]], structure_item: Callable[[T], R]) -> list[R]:
     """Return the structured items of a list or table; what is wrong with any of them is told together, with its place."""
-    structured: list[Any] = []
+    structured: list[R] = []
     errors: list[Exception] = []
 
-    def attempt(place: str | int, item: Any) -> None:
+    def attempt(place: str | int, item: T) -> None:
         try:
             structured.append(structure_item(item))
         except (Unexpected, BaseValidationError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -57,9 +56,7 @@ class Proxy:
         exchange.upstream = service.address
         host = exchange.fields.first.get(b"host") if service.preserve_host else None
         started = self._monotonic()
-        forwarded: Deferred[Any] = service.forward(
-            exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host, exchange.hinted
-        )
+        forwarded = service.forward(exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host, exchange.hinted)
         return forwarded.addCallbacks(self._answered, self._failed, (exchange, started), errbackArgs=(exchange, started))
 
     def _answered(self, answer: Answer, exchange: Exchange, started: float) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
 
 from attrs import define
 from twisted.logger import Logger
@@ -49,7 +48,7 @@ class Ledger:
         """What is degraded at the moment, the oldest first."""
         return list(self._entries.values())
 
-    def document(self) -> list[dict[str, Any]]:
+    def document(self) -> list[dict[str, object]]:
         """Return the entries as JSON-serialisable objects."""
         return [
             {

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
 from zope.interface import implementer
 
-from nnogw.interfaces import Clock
+from nnogw.interfaces import ReactorThread
 from nnogw.observability.line_writer import LineWriter
 
 STANDARD_OUTPUT = 1  # the descriptors themselves: twistd puts its log in the place of sys.stdout and sys.stderr
 STANDARD_ERROR = 2
-
-
-class Reactor(Clock, Protocol):
-    """A reactor, as far as the log needs one."""
-
-    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:  # noqa: A002  Twisted's name
-        """Make a call in the reactor's thread."""
 
 
 @implementer(ILogObserver)
@@ -36,7 +27,7 @@ class ProgramLog(LineWriter):
         reactor: calls later, and from other threads.
     """
 
-    def __init__(self, stream: int, reactor: Reactor) -> None:
+    def __init__(self, stream: int, reactor: ReactorThread) -> None:
         super().__init__("this log", reactor, batch=1)
         self._reactor = reactor
         self._stream = stream

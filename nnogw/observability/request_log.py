@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
@@ -66,7 +66,7 @@ def format_line(exchange: Exchange) -> bytes:
     return text if text.isascii() else _in_ascii(line)
 
 
-def _in_ascii(line: dict[str, Any]) -> bytes:
+def _in_ascii(line: Mapping[str, object]) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
 
 

@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Any
 
 from attrs import field, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -74,7 +73,7 @@ class Stats:
             degraded.add_metric((entry.state, entry.subject), 1)
         yield degraded
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the same for people and scripts, as a JSON-serialisable object."""
         verdicts = self.verdicts
         return {
@@ -103,7 +102,7 @@ class Stats:
         }
 
 
-def _service(service: ServiceConnections | None) -> dict[str, Any]:
+def _service(service: ServiceConnections | None) -> dict[str, object]:
     if service is None:
         return {"configured": False}
     return {"configured": True, "address": service.address, "connections": service.pool.open, "idle": service.pool.idle}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from ipaddress import ip_address
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nnogw.interfaces import DelayedCall
+from nnogw.interfaces import Clock, DelayedCall, Reactor
 from nnogw.upstream.binding import Binding, as_address
 from nnogw.upstream.resolver import LookupFailed, Resolver
 from nnogw.upstream.tls import VerifiedTls, tls_for
@@ -23,8 +22,8 @@ from nnogw.wire.transport.connect_errors import StillResolving
 ATTEMPT_DELAY = 0.1
 
 
-def endpoint_for(binding: Binding, reactor: Any, resolver: Resolver, timeout: float) -> Any:
-    """Return the endpoint (an `IStreamClientEndpoint`) that `binding` describes; reads the files of TLS.
+def endpoint_for(binding: Binding, reactor: Reactor, resolver: Resolver, timeout: float) -> IStreamClientEndpoint:
+    """Return the endpoint that `binding` describes; reads the files of TLS.
 
     Cancelling its ``connect`` fails with `CancelledError`, and leaves nothing open.
 
@@ -43,7 +42,7 @@ def endpoint_for(binding: Binding, reactor: Any, resolver: Resolver, timeout: fl
     return _plain(binding, reactor, resolver, timeout)
 
 
-def _plain(binding: Binding, reactor: Any, resolver: Resolver, timeout: float) -> Any:
+def _plain(binding: Binding, reactor: Reactor, resolver: Resolver, timeout: float) -> IStreamClientEndpoint:
     patience = timeout if binding.timeout is None else binding.timeout
     if binding.scheme == "unix":
         return DirectEndpoint(UNIXClientEndpoint(reactor, binding.path, patience, binding.lockfile), reactor)
@@ -52,7 +51,7 @@ def _plain(binding: Binding, reactor: Any, resolver: Resolver, timeout: float) -
     return NameEndpoint(reactor, resolver, binding.host, binding.port, patience, binding.bind_address)
 
 
-def _to_address(reactor: Any, address: str, port: int, timeout: float, bind_address: str) -> Any:
+def _to_address(reactor: Reactor, address: str, port: int, timeout: float, bind_address: str) -> IStreamClientEndpoint:
     kind = TCP4ClientEndpoint if ip_address(address).version == 4 else TCP6ClientEndpoint
     return kind(reactor, address, port, timeout, (bind_address, 0) if bind_address else None)
 
@@ -66,11 +65,11 @@ class DirectEndpoint:
         reactor: tells the time.
     """
 
-    def __init__(self, endpoint: Any, reactor: Any) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, reactor: Clock) -> None:
         self._endpoint = endpoint
         self._reactor = reactor
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect, as `IStreamClientEndpoint.connect` says."""
         return _Connecting(protocolFactory, self._reactor).begin(succeed([self._endpoint]), "")
 
@@ -91,7 +90,7 @@ class NameEndpoint:
         bind_address: the address that connections come from; empty for any.
     """
 
-    def __init__(self, reactor: Any, resolver: Resolver, host: str, port: int, timeout: float, bind_address: str) -> None:
+    def __init__(self, reactor: Reactor, resolver: Resolver, host: str, port: int, timeout: float, bind_address: str) -> None:
         self._reactor = reactor
         self._resolver = resolver
         self._host = host
@@ -101,7 +100,7 @@ class NameEndpoint:
         self._version = ip_address(bind_address).version if bind_address else 0
         self._batch = 0
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect, as `IStreamClientEndpoint.connect` says.
 
         Raises (in the Deferred):
@@ -113,7 +112,7 @@ class NameEndpoint:
         connected = _Connecting(protocolFactory, self._reactor).begin(endpoints, f"the name {self._host} was not resolved")
         return connected.addErrback(self._doubt)
 
-    def _endpoints(self, addresses: tuple[str, ...]) -> list[Any]:
+    def _endpoints(self, addresses: tuple[str, ...]) -> list[IStreamClientEndpoint]:
         wanted = [address for address in addresses if not self._version or ip_address(address).version == self._version]
         if not wanted:
             raise LookupFailed(f"the name {self._host} has no IPv{self._version} address, which bindAddress={self._bind_address} needs")
@@ -142,17 +141,21 @@ class TlsEndpoint:
         reactor: tells the time.
     """
 
-    def __init__(self, creator: VerifiedTls, endpoint: Any, reactor: Any) -> None:
+    def __init__(self, creator: VerifiedTls, endpoint: IStreamClientEndpoint, reactor: Reactor) -> None:
         self._creator = creator
         self._endpoint = endpoint
         self._reactor = reactor
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect, as `IStreamClientEndpoint.connect` says; the handshake has only begun then."""
-        creator: Any = self._creator  # by declaration an IOpenSSLClientConnectionCreator, which mypy cannot see
-        over_tls: Any = TLSMemoryBIOFactory(creator, True, protocolFactory, clock=self._reactor)
-        connecting: Deferred[Any] = self._endpoint.connect(over_tls)
-        return connecting.addCallback(lambda protocol: protocol.wrappedProtocol)
+        over_tls = TLSMemoryBIOFactory(self._creator, True, protocolFactory, clock=self._reactor)
+        return self._endpoint.connect(over_tls).addCallback(_over_tls)
+
+
+def _over_tls(protocol: IProtocol) -> IProtocol:
+    assert isinstance(protocol, TLSMemoryBIOProtocol)
+    wrapped: IProtocol = protocol.wrappedProtocol
+    return wrapped
 
 
 class _Connecting:
@@ -163,17 +166,17 @@ class _Connecting:
         reactor: tells the time.
     """
 
-    def __init__(self, factory: IProtocolFactory, reactor: Any) -> None:
-        self._connected: Deferred[Any] = Deferred(self._cancelled)
+    def __init__(self, factory: IProtocolFactory, reactor: Clock) -> None:
+        self._connected: Deferred[IProtocol] = Deferred(self._cancelled)
         self._factory = factory
         self._reactor = reactor
-        self._resolving: Deferred[Any] | None = None
+        self._resolving: Deferred[list[IStreamClientEndpoint]] | None = None
         self._missing = ""
-        self._left: deque[Any] = deque()
-        self._pending: dict[Deferred[Any], None] = {}
+        self._left: deque[IStreamClientEndpoint] = deque()
+        self._pending: dict[Deferred[IProtocol], None] = {}
         self._timer: DelayedCall | None = None
 
-    def begin(self, endpoints: Deferred[list[Any]], missing: str) -> Deferred[Any]:
+    def begin(self, endpoints: Deferred[list[IStreamClientEndpoint]], missing: str) -> Deferred[IProtocol]:
         """Return the connection to the first of the endpoints that takes it.
 
         Args:
@@ -185,7 +188,7 @@ class _Connecting:
         endpoints.addCallback(self._try_each).addErrback(self._not_resolved)
         return self._connected
 
-    def _try_each(self, endpoints: list[Any]) -> None:
+    def _try_each(self, endpoints: list[IStreamClientEndpoint]) -> None:
         self._resolving = None
         self._left.extend(endpoints)
         self._try_next()
@@ -196,18 +199,18 @@ class _Connecting:
 
     def _try_next(self) -> None:
         self._stop_timer()
-        attempt: Deferred[Any] = self._left.popleft().connect(self._factory)
+        attempt = self._left.popleft().connect(self._factory)
         self._pending[attempt] = None
         if self._left:
             self._timer = self._reactor.callLater(ATTEMPT_DELAY, self._try_next)
         attempt.addCallbacks(self._made, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,))
 
-    def _made(self, protocol: Any, attempt: Deferred[Any]) -> None:
+    def _made(self, protocol: IProtocol, attempt: Deferred[IProtocol]) -> None:
         del self._pending[attempt]
         self._give_up()
         self._connected.callback(protocol)
 
-    def _failed(self, failure: Failure, attempt: Deferred[Any]) -> None:
+    def _failed(self, failure: Failure, attempt: Deferred[IProtocol]) -> None:
         if attempt not in self._pending:  # it has been given up
             return
         del self._pending[attempt]
@@ -216,7 +219,7 @@ class _Connecting:
         elif not self._pending:
             self._connected.errback(failure)
 
-    def _cancelled(self, connected: Deferred[Any]) -> None:
+    def _cancelled(self, connected: Deferred[IProtocol]) -> None:
         resolving, self._resolving = self._resolving, None
         if resolving is None:
             self._give_up()

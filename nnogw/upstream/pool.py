@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -36,7 +36,7 @@ class ConnectionPool:
         self.state_limits = upstream_limits(settings)
         self._connect_timeout = settings.connect_timeout
         self._max_idle = settings.max_idle_connections
-        self._endpoint: Any = endpoint
+        self._endpoint = endpoint
         self._factory = Factory.forProtocol(lambda: UpstreamConnection(self, tls=tls))
         self._factory.noisy = False
         self._idle: dict[UpstreamConnection, None] = {}  # a dict is an ordered set: popitem takes the newest
@@ -69,7 +69,7 @@ class ConnectionPool:
             UpstreamTimeout: it took longer than ``connect_timeout``, the TLS handshake included.
             UpstreamFailed: it was refused, the name is not known, or the certificate is not to be trusted.
         """
-        connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)
+        connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)  # type: ignore[assignment]  # the factory's only kind
         connecting.addCallback(lambda connection: connection.ready or succeed(connection))
         self._connecting[connecting] = None
         within(self._connect_timeout, connecting, self.clock, timed_out)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred, fail, succeed
 
-from nnogw.interfaces import Clock, DegradedLedger, DelayedCall
+from nnogw.interfaces import DegradedLedger, DelayedCall, ReactorThread
 from nnogw.wire.transport.connect_errors import ConnectFailed
 
 #: Addresses of one name that are kept: a service with more is behind a load balancer.
@@ -32,13 +31,6 @@ PATIENCE = 0.5
 
 class LookupFailed(ConnectFailed):
     """The addresses of a name are not to be found out; the text says why."""
-
-
-class Reactor(Clock, Protocol):
-    """What the resolver needs of a reactor."""
-
-    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:  # noqa: A002  Twisted's name
-        """Call `callable` in the reactor's thread."""
 
 
 def system_lookup(host: str) -> Sequence[str]:
@@ -86,7 +78,7 @@ class Resolver:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: ReactorThread,
         *,
         life: float,
         ledger: DegradedLedger,

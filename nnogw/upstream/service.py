@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
-from nnogw.interfaces import DegradedLedger
+from nnogw.interfaces import DegradedLedger, Reactor
 from nnogw.observability.outage import Outage
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.binding import Binding, ascii_host, parse_binding
@@ -75,7 +74,7 @@ class Upstream:
         response = self.pool.connect().addCallback(lambda connection: connection.send(request))
         return response.addCallbacks(outage.succeeded, self._failed, errbackArgs=(outage.successes,))
 
-    def _died(self, failure: Failure, request: UpstreamRequest, repeatable: bool, successes: int) -> Any:
+    def _died(self, failure: Failure, request: UpstreamRequest, repeatable: bool, successes: int) -> Deferred[UpstreamResponse] | Failure:
         if not failure.check(DiedUnused):
             return self._failed(failure, successes)
         if repeatable:
@@ -91,7 +90,7 @@ class Upstream:
 
 
 def upstream_for(
-    name: str, settings: ServiceSettings, reactor: Any, batch: WriteBatch, resolver: Resolver, ledger: DegradedLedger | None = None
+    name: str, settings: ServiceSettings, reactor: Reactor, batch: WriteBatch, resolver: Resolver, ledger: DegradedLedger | None = None
 ) -> Upstream | None:
     """Return the service that `settings` describe, or None if they have neither a binding nor a URL.
 

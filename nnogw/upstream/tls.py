@@ -14,6 +14,7 @@ from service_identity.pyopenssl import extract_patterns
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, platformTrust, trustRootFromCertificates
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -64,7 +65,7 @@ class VerifiedTls:
         self,
         host: str,
         *,
-        trust_root: Any = None,  # an IOpenSSLTrustRoot
+        trust_root: Any = None,  # Any: an IOpenSSLTrustRoot, which Twisted does not export
         certificate: crypto.X509 | None = None,
         key: crypto.PKey | None = None,
         chain: list[crypto.X509] | None = None,
@@ -73,13 +74,13 @@ class VerifiedTls:
         is_name = as_address(host) is None
         self._server_name = self._host.encode("ascii") if is_name else b""  # no address is sent (RFC 6066 §3)
         self._identity: ServiceID = DNS_ID(self._host) if is_name else IPAddress_ID(self._host)
-        options: Any = CertificateOptions(
+        options = CertificateOptions(
             trustRoot=trust_root or platformTrust(), certificate=certificate, privateKey=key, extraCertChain=chain or None
         )
         self._context: SSL.Context = options.getContext()
         self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._check)
 
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return OpenSSL's part of a connection."""
         connection = SSL.Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
@@ -140,7 +141,7 @@ def tls_for(binding: Binding) -> VerifiedTls:
         raise BadBinding(f"the key in {path} does not fit the certificate in {binding.certificate}") from None
 
 
-def _authorities(directory: str) -> Any:
+def _authorities(directory: str) -> Any:  # Any: as `trust_root`
     found = [
         Certificate(certificate)
         for path in sorted(Path(directory).iterdir())
@@ -162,8 +163,8 @@ def _certificates(path: str) -> list[crypto.X509]:
 
 def _private_key(path: str) -> crypto.PKey:
     try:
-        key: Any = load_pem_private_key(Path(path).read_bytes(), None)
-        return crypto.PKey.from_cryptography_key(key)
+        key = load_pem_private_key(Path(path).read_bytes(), None)
+        return crypto.PKey.from_cryptography_key(key)  # type: ignore[arg-type]  # a kind that it does not know is its TypeError
     except (ValueError, TypeError):  # a TypeError if it is encrypted
         raise BadBinding(f"there is no private key (PEM, not encrypted) in {path}") from None
 

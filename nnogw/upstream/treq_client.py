@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, fail
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from nnogw.bodies import Body, BodyConsumer
 from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
+from nnogw.interfaces import Answer
 from nnogw.upstream.service import Upstream
 from nnogw.wire.http1.client import UpstreamRequest
-from nnogw.wire.response import UpstreamResponse
 
 #: Fields that the wire sets by itself.
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
@@ -29,7 +28,9 @@ class UpstreamAgent:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[UpstreamResponse]:
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
         """Send a request, as `IAgent.request` says."""
         authority_and_path = uri.partition(b"://")[2]
         path = authority_and_path[authority_and_path.find(b"/") :] if b"/" in authority_and_path else b"/"
@@ -39,7 +40,8 @@ class UpstreamAgent:
         body = None if bodyProducer is None else _ProducedBody(bodyProducer)
         upstream = self._upstream
         repeatable = getattr(bodyProducer, "repeatable", False)  # a producer's own word that it can start anew
-        return upstream.send(UpstreamRequest(method, upstream.base_path + path, upstream.host, fields.raw, body, repeatable=repeatable))
+        request = UpstreamRequest(method, upstream.base_path + path, upstream.host, fields.raw, body, repeatable=repeatable)
+        return upstream.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of IResponse is none of an IResponse
 
 
 @implementer(IAgent)
@@ -49,7 +51,9 @@ class AbsentAgent:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[UpstreamResponse]:
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
         """Fail with `ServiceUnavailable`."""
         return fail(ServiceUnavailable(reason=f"the service {self._name} is not configured"))
 
@@ -66,8 +70,7 @@ class ProxyClient(HTTPClient):
     """
 
     def __init__(self, upstream: Upstream) -> None:
-        agent: Any = UpstreamAgent(upstream)  # an IAgent by declaration, which mypy cannot see
-        super().__init__(agent)
+        super().__init__(UpstreamAgent(upstream))
         self.upstream = upstream
         self.name = upstream.name
         self.address = upstream.address
@@ -82,23 +85,25 @@ class ProxyClient(HTTPClient):
         body: Body | None,
         host: bytes | None,
         hinted: Callable[[HeaderFields], None] | None = None,
-    ) -> Deferred[UpstreamResponse]:
+    ) -> Deferred[Answer]:
         """Send a request, as `nnogw.interfaces.ServiceClient.forward` says."""
         upstream = self.upstream
-        return upstream.send(UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body, hinted))
+        request = UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body, hinted)
+        return upstream.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of Answer is none of an Answer
 
 
 class _ProducedBody:
     """A Twisted body producer as a `nnogw.bodies.Body`."""
 
-    def __init__(self, producer: Any) -> None:
+    def __init__(self, producer: IBodyProducer) -> None:
         self._producer = producer
         self._consumer: BodyConsumer | None = None
         self.length: int | None = None if producer.length is UNKNOWN_LENGTH else producer.length
 
     def stream(self, consumer: BodyConsumer) -> None:
         self._consumer = consumer
-        self._producer.startProducing(self).addCallbacks(lambda _: consumer.body_ended(), lambda f: consumer.body_failed(f.value))
+        produced: Deferred[None] = self._producer.startProducing(self)
+        produced.addCallbacks(lambda _: consumer.body_ended(), lambda f: consumer.body_failed(f.value))
 
     def write(self, data: bytes) -> None:
         """Take some of the body from the producer: the part of `IConsumer` that it uses."""

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from nnogw.bodies import Body
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
-from nnogw.interfaces import Clock
+from nnogw.interfaces import Clock, Transport
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
 from nnogw.wire.response import UpstreamBody, UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
@@ -91,6 +91,8 @@ class UpstreamConnection(TwistedProtocol):
         ready: fires when the connection can be used; over TLS, when the handshake is through and the certificate has been verified.
     """
 
+    transport: Transport  # None until it is there; only `_abort` may come before
+
     def __init__(self, owner: Owner, *, tls: bool) -> None:
         self._owner = owner
         self._tls = tls
@@ -106,7 +108,7 @@ class UpstreamConnection(TwistedProtocol):
         self._done = False  # the answer is whole, the connection not yet released
         self._keep_alive = False
         self._paused = False
-        self._parser: Any = None
+        self._parser: Any = None  # of httptools, or None where none is fed; Any, as asking before each feeding would cost
         self._receive: Callable[[bytes], bytes] = self._unexpected
         self._time = StateLimit(owner.clock, owner.state_limits, owner.idle_timeout, UpstreamState.CONNECTING, self._expired)
         self._lost = False
@@ -119,7 +121,7 @@ class UpstreamConnection(TwistedProtocol):
     @property
     def quiet(self) -> bool:
         """Whether nothing waits in the socket of an idle connection: neither its end nor bytes that nobody has asked for."""
-        transport: Any = self.transport
+        transport: object = self.transport
         if not isinstance(transport, Connection):
             transport = getattr(transport, "transport", None)  # what TLS lies on
             if not isinstance(transport, Connection):
@@ -137,7 +139,7 @@ class UpstreamConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Take the new connection."""
         self._owner.opened()
-        transport: Any = self.transport
+        transport = self.transport
         SocketReader(transport, self.dataReceived, bulk=BULK)
         self._writer = SocketWriter(transport, self._owner.batch, self._on_stalled)
         if getattr(transport.getPeer(), "host", None):
@@ -147,8 +149,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def handshakeCompleted(self) -> None:
         """TLS is established; if the upstream is not who it should be, Twisted has aborted the connection a moment ago."""
-        transport: Any = self.transport
-        if not transport.disconnecting:
+        if not self.transport.disconnecting:
             self._get_ready()
 
     def _not_waited_for(self, _: object) -> None:
@@ -490,8 +491,7 @@ class UpstreamConnection(TwistedProtocol):
             return
         if not self._paused:
             self._paused = True
-            transport: Any = self.transport
-            transport.pauseProducing()
+            self.transport.pauseProducing()
         self._settle()
 
     def resumeProducing(self) -> None:
@@ -500,8 +500,7 @@ class UpstreamConnection(TwistedProtocol):
             return
         if self._paused:
             self._paused = False
-            transport: Any = self.transport
-            transport.resumeProducing()
+            self.transport.resumeProducing()
         self._settle()
 
     def stopProducing(self) -> None:
@@ -522,9 +521,8 @@ class UpstreamConnection(TwistedProtocol):
         if not self._lost:
             self._owner.closing(self)
             self._time.enter(UpstreamState.CLOSED)
-            transport: Any = self.transport
-            if transport is not None:
-                transport.abortConnection()
+            if self.transport is not None:
+                self.transport.abortConnection()
 
     def _malformed(self, what: str) -> bytes:
         self._fail(UpstreamFailed(reason=f"malformed answer: {what}", kind="malformed"))

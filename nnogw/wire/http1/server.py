@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
-from nnogw.interfaces import Clock
+from nnogw.interfaces import Clock, Transport
 from nnogw.settings import LimitSettings
 from nnogw.wire.http1.chunked import ChunkedDecoder
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
@@ -76,13 +76,15 @@ class GatewayChannel(TwistedProtocol):
         site: what all connections share.
     """
 
+    transport: Transport
+
     def __init__(self, site: Site) -> None:
         self._site = site
         self._limits = site.limits
         self.peer = ""
         self.secure = False
         self._method = b""  # of the latest request; empty before the first
-        self._parser: Any = None
+        self._parser: Any = None  # of httptools, or None where none is fed; Any, as asking before each feeding would cost
         self._known: HeaderSectionCache | None = None
         self._receive: Callable[[bytes], bytes] = self._receive_head
         self._paused = False  # the socket is not read
@@ -112,7 +114,7 @@ class GatewayChannel(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Take a new connection."""
-        transport: Any = self.transport
+        transport = self.transport
         SocketReader(transport, self.dataReceived, bulk=BULK)
         self.writer = SocketWriter(transport, self._site.batch, self._on_stalled)
         self.responses = ResponseWriter(self.writer, self.may_keep_alive)
@@ -432,8 +434,7 @@ class GatewayChannel(TwistedProtocol):
     def cut(self, by: str = "client") -> None:
         """Drop the connection without a word; `by` says who ended the request under way, if there is one."""
         self._let_go(by)
-        transport: Any = self.transport
-        transport.abortConnection()
+        self.transport.abortConnection()
 
     def _let_go(self, by: str) -> None:
         self._time.enter(ClientState.CLOSED)
@@ -499,16 +500,14 @@ class GatewayChannel(TwistedProtocol):
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            transport: Any = self.transport
-            transport.pauseProducing()
+            self.transport.pauseProducing()
             self._site.hangups.watch(self)
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
             self._site.hangups.forget(self)
-            transport: Any = self.transport
-            transport.resumeProducing()
+            self.transport.resumeProducing()
 
     # -- time --------------------------------------------------------------------------------------------------------
 

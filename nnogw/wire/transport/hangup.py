@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.internet.tcp import Connection
@@ -15,7 +15,9 @@ from zope.interface import implementer
 class Watched(Protocol):
     """A connection whose other end may hang up."""
 
-    transport: Any
+    @property
+    def transport(self) -> object:
+        """What it lies on."""
 
     def hung_up(self) -> None:
         """The other end has closed."""
@@ -34,7 +36,7 @@ class HangupWatch:
     """
 
     def __init__(self, reactor: object) -> None:
-        self._reactor: Any = reactor
+        self._reactor: IReactorFDSet = reactor  # type: ignore[assignment]  # where it is something else, nothing is watched
         self._watched: dict[int, Watched] = {}
         self._descriptors: dict[Watched, int] = {}
         self._epoll = select.epoll() if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor) else None

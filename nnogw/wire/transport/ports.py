@@ -6,19 +6,21 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory, IProtocolFactory
 from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nnogw.interfaces import Clock
+from nnogw.interfaces import Clock, DelayedCall, Reactor
 from nnogw.wire.transport.syn_filter import let_nobody_in
 
 log = Logger()
@@ -39,6 +41,9 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 _DONE = Failure(CONNECTION_DONE)
+
+#: Who has connected, as the socket says it: IPv4, IPv6, and the name of a unix socket, which is mostly empty.
+_Peer = tuple[str, int] | tuple[str, int, int, int] | str | bytes
 
 
 class Shortage:
@@ -80,7 +85,9 @@ class _Port(tcp.Port):
     """
 
     shortage: Shortage
-    _pause: Any = None  # IDelayedCall: no connection is accepted before it
+    factory: Factory
+    reactor: Reactor
+    _pause: DelayedCall | None = None  # no connection is accepted before it
 
     def doRead(self) -> None:
         """Accept the connections that wait, as many as fit into a turn of the reactor."""
@@ -133,16 +140,16 @@ class _Port(tcp.Port):
             log.failure("a connection could not be taken")
         return True
 
-    def _connect(self, accepted: socket.socket, peer: Any) -> None:
-        port: Any = self  # most of a port has no annotations
+    def _connect(self, accepted: socket.socket, peer: _Peer) -> None:
         peer = _with_scope(peer)
-        protocol = port.factory.buildProtocol(port._buildAddr(peer))
+        protocol = self.factory.buildProtocol(self._buildAddr(peer))  # type: ignore[no-untyped-call]  # Twisted has no annotations here
         if protocol is None:
             accepted.close()
             return
         number = self.sessionno
         self.sessionno = number + 1
-        protocol.makeConnection(port.transport(accepted, protocol, peer, self, number, self.reactor))
+        server = self.transport(accepted, protocol, peer, self, number, self.reactor)  # type: ignore[arg-type]  # a unix port's takes a name
+        protocol.makeConnection(server)
 
     def _wait_for_descriptors(self, error: OSError) -> None:
         self.shortage.note(error)
@@ -207,45 +214,52 @@ class PortReactor:
         reactor: does everything else.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    seconds: Callable[[], float]  # these two are the reactor's own, as everything that is not here
+    callLater: Callable[..., DelayedCall]  # noqa: N815  Twisted's name
+
+    def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self._shortage = Shortage(reactor)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._reactor, name)
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = BACKLOG, interface: str = "") -> Any:
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = BACKLOG, interface: str = "") -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorTCP.listenTCP` says."""
         return self._started(TcpPort(port, factory, backlog, interface, self._reactor))
 
-    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = BACKLOG, interface: str = "") -> Any:
+    def listenSSL(
+        self, port: int, factory: IProtocolFactory, contextFactory: IOpenSSLContextFactory, backlog: int = BACKLOG, interface: str = ""
+    ) -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorSSL.listenSSL` says."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
         return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
 
-    def listenUNIX(self, address: Any, factory: Any, backlog: int = BACKLOG, mode: int = 0o666, wantPID: bool = False) -> Any:
+    def listenUNIX(
+        self, address: str, factory: IProtocolFactory, backlog: int = BACKLOG, mode: int = 0o666, wantPID: bool = False
+    ) -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorUNIX.listenUNIX` says."""
-        port = UnixPort(address, factory, backlog, mode, self._reactor, wantPID)
+        port = UnixPort(address, factory, backlog, mode, self._reactor, wantPID)  # type: ignore[arg-type]  # it takes a str as well
         port.path = UNIXAddress(address).name or b""
         return self._started(port)
 
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory) -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorSocket.adoptStreamPort` says."""
-        tcp_port, unix_port = (TcpPort, UnixPort)  # type: tuple[Any, Any]  # whose constructors have no annotations
         if addressFamily == socket.AF_UNIX:
-            adopted = unix_port._fromListeningDescriptor(self._reactor, fileDescriptor, factory)
+            adopted = UnixPort._fromListeningDescriptor(self._reactor, fileDescriptor, factory)  # type: ignore[no-untyped-call]  # as above
             adopted.path = os.fsencode(adopted._preexistingSocket.getsockname())
             return self._started(adopted)
-        return self._started(tcp_port._fromListeningDescriptor(self._reactor, fileDescriptor, addressFamily, factory))
+        port = TcpPort._fromListeningDescriptor(self._reactor, fileDescriptor, addressFamily, factory)  # type: ignore[no-untyped-call]  # as above
+        return self._started(port)
 
-    def _started(self, port: Any) -> Any:  # an IListeningPort
+    def _started(self, port: _Port) -> IListeningPort:
         port.shortage = self._shortage
         port.startListening()
         return port
 
 
-def _with_scope(peer: Any) -> Any:
+def _with_scope(peer: _Peer) -> _Peer:
     """Return an IPv6 peer with its scope in the host (``fe80::1%eth0``), any other as it is."""
     if isinstance(peer, tuple) and len(peer) == 4:
         host, _ = socket.getnameinfo(peer, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)

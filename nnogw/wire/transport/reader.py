@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import ITransport
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
+
+from nnogw.interfaces import Transport
 
 #: Bytes that one read takes at most, as long as no read was that full: as Twisted has it.
 USUAL = 64 * 1024
@@ -32,16 +33,15 @@ class SocketReader:
 
     __slots__ = ("_bulk", "_large_reads", "_receive", "_recv")
 
-    def __init__(self, transport: ITransport, receive: Callable[[bytes], None], *, bulk: int) -> None:
+    def __init__(self, transport: Transport, receive: Callable[[bytes], None], *, bulk: int) -> None:
         self._receive = receive
         self._bulk = bulk
         self._large_reads = 0  # how many are still to be large
         if isinstance(transport, Connection):
-            connection: Any = transport
-            self._recv: Callable[[int], bytes] = connection.getHandle().recv
-            connection.doRead = self.read
+            self._recv: Callable[[int], bytes] = transport.getHandle().recv
+            transport.doRead = self.read  # type: ignore[method-assign]  # in place of Twisted's own
 
-    def read(self) -> Exception | None:
+    def read(self) -> ConnectionLost | ConnectionDone | None:
         """Read once, as `twisted.internet.interfaces.IReadDescriptor.doRead` says."""
         try:
             data = self._recv(self._bulk if self._large_reads else USUAL)

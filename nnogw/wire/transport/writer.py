@@ -6,14 +6,14 @@ import fcntl
 import sys
 import termios
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 from nnogw.bodies import Producer
+from nnogw.interfaces import Transport
 from nnogw.wire.transport.write_batch import WriteBatch
 
 #: Bytes that may wait in a writer before the source of a body is paused, and the most that one turn collects: one read's worth.
@@ -43,6 +43,7 @@ class SocketWriter:
         "_send",
         "_sent",
         "_size",
+        "_socket",
         "_source",
         "_source_paused",
         "_stalled",
@@ -50,8 +51,8 @@ class SocketWriter:
         "_transport_writable",
     )
 
-    def __init__(self, transport: ITransport, batch: WriteBatch, stalled: Callable[[bool], None]) -> None:
-        self._transport: Any = transport  # ITransport and IConsumer, which no interface of Twisted's says together
+    def __init__(self, transport: Transport, batch: WriteBatch, stalled: Callable[[bool], None]) -> None:
+        self._transport = transport
         self._batch = batch
         self._stalled = stalled
         self._pending: list[bytes] = []
@@ -60,13 +61,14 @@ class SocketWriter:
         self._backlog = False  # the other end does not take everything: what is written waits
         self._source: Producer | None = None
         self._source_paused = False
-        self._send: Callable[[bytes], int] | None = None
+        self._socket: Connection | None = None  # the transport, if it is a plain socket
         if isinstance(transport, Connection):
-            self._send = transport.getHandle().send
+            self._socket = transport
+            self._send: Callable[[bytes], int] = transport.getHandle().send
             self._transport_writable: Callable[[], object] = transport.doWrite
-            self._transport.doWrite = self._socket_writable
+            transport.doWrite = self._socket_writable  # type: ignore[method-assign]  # in place of Twisted's own
         else:
-            self._transport.registerProducer(_Valve(self), True)
+            transport.registerProducer(_Valve(self), True)
 
     @property
     def idle(self) -> bool:
@@ -101,20 +103,21 @@ class SocketWriter:
         if self._backlog or not self._pending:
             return
         data = self._take()
-        if self._send is None:
+        plain = self._socket
+        if plain is None:
             self._transport.write(data)
             return
         try:
             sent = self._send(data)
         except OSError:
-            if self._transport.disconnected:  # lost within this turn, after the writing: nobody watches its socket any more
+            if plain.disconnected:  # lost within this turn, after the writing: nobody watches its socket any more
                 return
             sent = 0  # not now; or never, on a broken connection: the next attempt finds the same error, and reports it
         if sent < len(data):
             self._put_back(data[sent:])
             self._backlog = True
             self._pause_source()
-            self._transport.startWriting()
+            plain.startWriting()
             self._stalled(True)
 
     def set_source(self, source: Producer | None) -> None:
@@ -132,19 +135,19 @@ class SocketWriter:
         The socket says that it can be written again when a third of its buffer is free, which may be megabytes: a reader of 50 kB/s makes
         it say so once in a minute. So what still waits in the buffer counts as not taken.
         """
-        transport = self._transport
+        plain = self._socket
         waiting = 0
-        if self._send is None:  # TLS lies on a plain connection, whose own buffer is filled during a stall
-            transport = getattr(transport, "transport", None)
-            if not isinstance(transport, Connection):
+        if plain is None:  # TLS lies on a plain connection, whose own buffer is filled during a stall
+            plain = getattr(self._transport, "transport", None)
+            if not isinstance(plain, Connection):
                 return None
-            waiting = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-        return self._sent - waiting - _in_socket(transport)
+            waiting = len(plain.dataBuffer) - plain.offset + plain._tempDataLen
+        return self._sent - waiting - _in_socket(plain)
 
     def close(self) -> None:
         """Close the connection once everything is sent."""
         self.flush()
-        if self._send is None:
+        if self._socket is None:
             if self._pending:
                 self._transport.write(self._take())
             self._transport.unregisterProducer()  # TLS waits with its goodbye for the producer's end
@@ -155,7 +158,7 @@ class SocketWriter:
 
         What is not a plain socket (TLS) is closed in its own way.
         """
-        if self._send is None:
+        if self._socket is None:
             self.close()
             return
         self.flush()
@@ -166,7 +169,7 @@ class SocketWriter:
 
         Behind the last byte, Twisted's own ``doWrite`` stops watching the socket, and closes the connection if that was asked for.
         """
-        if self._backlog and self._send is not None:
+        if self._backlog:
             data = self._take()
             try:
                 sent = self._send(data)
