@@ -21,7 +21,7 @@ from nnogw.settings import LimitSettings, Settings
 from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.response import UpstreamBody
 from nnogw.wire.site import GatewaySite
-from tests.doubles import Collected, ScriptedBody
+from tests.doubles import BodyConnection, Collected, ScriptedBody
 from tests.wire.client_connection import ClientConnection
 
 Pipeline = Callable[[Exchange], "Deferred[Response]"]
@@ -299,7 +299,7 @@ class Garbage(ResourceTestCase):
                 seen.append(weakref.ref(exchange))
                 if end == "whole":
                     return succeed(Response(200, [], b"ok"))
-                exchange.upstream_body = body = UpstreamBody(ScriptedBody(), None)
+                exchange.upstream_body = body = UpstreamBody(BodyConnection(), None)
                 bodies.append(body)
                 return succeed(Response(200, [], body))
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from nnogw.bodies import BodyConsumer, Producer
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
+from nnogw.wire.body import Connection
 
 
 class Channel(Protocol):
@@ -19,15 +20,6 @@ class Channel(Protocol):
     @property
     def responses(self) -> Responses:
         """Writes the connection's responses."""
-
-    def body_wanted(self) -> None:
-        """Somebody takes the request's body now."""
-
-    def pause_body(self) -> None:
-        """Stop reading the body from the client."""
-
-    def body_unwanted(self) -> None:
-        """Nobody takes the rest of the request's body."""
 
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written."""
@@ -74,7 +66,7 @@ class ClientBody:
 
     __slots__ = ("_channel", "_chunks", "_consumer", "_ended", "_error", "_paused", "length", "received", "unwanted")
 
-    def __init__(self, channel: Channel, length: int | None) -> None:
+    def __init__(self, channel: Connection, length: int | None) -> None:
         self.length = length
         self.received = 0
         self.unwanted = False
@@ -103,7 +95,7 @@ class ClientBody:
         elif self._ended:
             consumer.body_ended()
         elif not self._paused:
-            self._channel.body_wanted()
+            self._channel.resume_body()
 
     def pauseProducing(self) -> None:
         """Stop reading from the client."""
@@ -115,14 +107,14 @@ class ClientBody:
         """Go on reading from the client."""
         self._paused = False
         if self._consumer is not None and not self._ended:
-            self._channel.body_wanted()
+            self._channel.resume_body()
 
     def stopProducing(self) -> None:
         """Throw the rest away as it comes; how much of it is read at all, the channel decides."""
         self.unwanted = True
         self._consumer = None
         self._chunks.clear()
-        self._channel.body_unwanted()
+        self._channel.stop_body()
 
     # -- what the channel calls --
 

@@ -10,8 +10,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
-from nnogw.bodies import BodyConsumer, Producer
+from nnogw.bodies import BodyConsumer
 from nnogw.fields import HeaderFields
+from nnogw.wire.body import Connection
 
 
 class UpstreamBody:
@@ -24,10 +25,10 @@ class UpstreamBody:
 
     __slots__ = ("_chunks", "_connection", "_consumer", "_error", "_paused", "complete", "length")
 
-    def __init__(self, connection: Producer, length: int | None) -> None:
+    def __init__(self, connection: Connection, length: int | None) -> None:
         self.length = length
         self.complete = False  # all of it has come
-        self._connection: Producer | None = connection
+        self._connection: Connection | None = connection
         self._consumer: BodyConsumer | None = None
         self._chunks: list[bytes] = []  # what came before the consumer: at most one segment
         self._paused = False  # by the consumer
@@ -66,20 +67,20 @@ class UpstreamBody:
         """Stop reading from the upstream."""
         self._paused = True
         if self._connection is not None:
-            self._connection.pauseProducing()
+            self._connection.pause_body()
 
     def resumeProducing(self) -> None:
         """Go on reading from the upstream."""
         self._paused = False
         if self._connection is not None:
-            self._connection.resumeProducing()
+            self._connection.resume_body()
 
     def stopProducing(self) -> None:
         """Close the upstream's connection: nobody wants the rest."""
         self._consumer = None
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.stopProducing()
+            connection.stop_body()
 
     # -- what the connection calls --
 

@@ -174,7 +174,7 @@ class UpstreamConnection(TwistedProtocol):
             if waiting is not None:
                 waiting.callback(response)
             if self._body is not None and not self._body.flows:
-                self.pauseProducing()  # until somebody streams it
+                self.pause_body()  # until somebody streams it
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever waits for something from this connection."""
@@ -443,7 +443,7 @@ class UpstreamConnection(TwistedProtocol):
             return
         self._request = None
         if self._paused:
-            self.resumeProducing()
+            self.resume_body()
         if not self._keep_alive:
             self.close()
             return
@@ -482,9 +482,9 @@ class UpstreamConnection(TwistedProtocol):
         """The message is whole."""
         self._message_complete = True
 
-    # -- a producer: the body's --------------------------------------------------------------------------------------
+    # -- what the response's body asks for ---------------------------------------------------------------------------
 
-    def pauseProducing(self) -> None:
+    def pause_body(self) -> None:
         """Stop reading; meanwhile the upstream's silence is not its fault."""
         if self._lost:
             return
@@ -494,7 +494,7 @@ class UpstreamConnection(TwistedProtocol):
             transport.pauseProducing()
         self._settle()
 
-    def resumeProducing(self) -> None:
+    def resume_body(self) -> None:
         """Go on reading."""
         if self._lost:
             return
@@ -504,7 +504,7 @@ class UpstreamConnection(TwistedProtocol):
             transport.resumeProducing()
         self._settle()
 
-    def stopProducing(self) -> None:
+    def stop_body(self) -> None:
         """Close: nobody wants the rest of the answer."""
         self._body = None
         self._stop_sending()

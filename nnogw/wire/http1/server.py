@@ -394,8 +394,8 @@ class GatewayChannel(TwistedProtocol):
             return False  # it is not known how much will come, or whether anything
         return self._body_left <= DRAIN_BYTES
 
-    def body_wanted(self) -> None:
-        """Somebody takes the body: ask the client for it if it waits to be asked, and read it."""
+    def resume_body(self) -> None:
+        """Read the body; the client is asked for it first if it waits to be asked."""
         request = self._current
         if request is not None and request.expects_continue:
             request.expects_continue = False
@@ -411,7 +411,7 @@ class GatewayChannel(TwistedProtocol):
             self._time.enter(ClientState.RESPONDING)
             self._pause()
 
-    def body_unwanted(self) -> None:
+    def stop_body(self) -> None:
         """Nobody takes the rest of the body; what of it still comes while the response is sent is thrown away."""
         self._time.move(ClientState.RESPONDING)
 
