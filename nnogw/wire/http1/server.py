@@ -15,12 +15,13 @@ from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeo
 from nnogw.fields import HeaderFields
 from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings
+from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.chunked import ChunkedDecoder
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.http1.writer import ResponseWriter
-from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
+from nnogw.wire.request import AlreadyAnswered, ClientGone, GatewayRequest
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -89,7 +90,7 @@ class GatewayChannel(TwistedProtocol):
         self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
         self._taken = 0  # requests that were taken in this turn of the reactor
         self._current: GatewayRequest | None = None  # the request that is being answered
-        self._body: ClientBody | None = None  # the body that is coming in
+        self._body: IncomingBody | None = None  # the body that is coming in
         self._body_left = 0  # bytes of it that have not come, if its length is known
         self._wire_bytes = 0  # bytes of a chunked body, framing included
         self._chunked: ChunkedDecoder | None = None  # of the body that is coming in
@@ -222,18 +223,18 @@ class GatewayChannel(TwistedProtocol):
         )
         return rest
 
-    def _begin_body(self, fields: Mapping[bytes, bytes]) -> ClientBody | None:
+    def _begin_body(self, fields: Mapping[bytes, bytes]) -> IncomingBody | None:
         """Get ready for the body that a good head announces (RFC 9112 §6.3), and return it; None if there is none."""
         length = fields.get(b"content-length")
         if b"transfer-encoding" in fields:
             self._wire_bytes = 0
             self._chunked = ChunkedDecoder()
             self._receive = self._receive_chunked
-            body = ClientBody(self, None)
+            body = IncomingBody(self, None)
         elif length is not None and int(length):
             self._body_left = int(length)
             self._receive = self._receive_sized
-            body = ClientBody(self, self._body_left)
+            body = IncomingBody(self, self._body_left)
         else:
             self._receive = self._hold
             return None
@@ -420,7 +421,7 @@ class GatewayChannel(TwistedProtocol):
         self._current = None
         body = self._body
         if body is not None:
-            body.abandon()
+            body.abandon(AlreadyAnswered("the request was answered before all of its body had come"))
         if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the answer's head had promised
             self._close()
         elif body is None:
