@@ -21,8 +21,9 @@ from nnogw.bodies import Body
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Clock
+from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
-from nnogw.wire.response import UpstreamBody, UpstreamResponse
+from nnogw.wire.response import UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -101,7 +102,7 @@ class UpstreamConnection(TwistedProtocol):
         self._waiting: Deferred[UpstreamResponse] | None = None
         self._answered_any = False  # some byte of the answer has come
         self._arrived: UpstreamResponse | None = None  # parsed, not handed over yet
-        self._body: UpstreamBody | None = None
+        self._body: IncomingBody | None = None
         self._body_left = 0
         self._done = False  # the answer is whole, the connection not yet released
         self._keep_alive = False
@@ -353,7 +354,7 @@ class UpstreamConnection(TwistedProtocol):
             self._keep_alive = _keeps_alive(fields, http11=http11)
         request = self._request
         bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
-        body = UpstreamBody(self, length)
+        body = IncomingBody(self, length)
         self._arrived = UpstreamResponse(self._status, self._reason, fields, body)
         self._body = body
         if bodiless or length is not None:
