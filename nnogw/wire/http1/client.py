@@ -22,6 +22,7 @@ from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Clock
 from nnogw.wire.body import IncomingBody
+from nnogw.wire.http1.head import split_head
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
 from nnogw.wire.response import UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
@@ -301,14 +302,7 @@ class UpstreamConnection(TwistedProtocol):
                 self._abort()
                 return b""
             self._answered_any = True
-        before = len(self._head)
-        head = self._head + data if before else data
-        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
-        rest = b""
-        if 4 <= end < len(head):
-            rest = data[end - before :]
-            data = data[: end - before]
-            head = head[:end]
+        head, data, rest, complete = split_head(self._head, data)
         self._head = head
         if len(head) > MAX_HEAD:
             return self._malformed(f"head over {MAX_HEAD} bytes")
@@ -318,7 +312,7 @@ class UpstreamConnection(TwistedProtocol):
             return self._malformed("101 without an Upgrade in the request")
         except httptools.HttpParserError as error:
             return self._malformed(str(error))
-        if end < 4:
+        if not complete:
             return b""
         if not self._headers_complete:
             return self._malformed("the head ends too early")

@@ -17,6 +17,7 @@ from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings
 from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.chunked import ChunkedDecoder
+from nnogw.wire.http1.head import split_head
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
@@ -154,18 +155,12 @@ class GatewayChannel(TwistedProtocol):
             self._parser = httptools.HttpRequestParser(self)
 
     def _receive_head(self, data: bytes) -> bytes:
-        before = len(self._head)
-        head = self._head + data if before else data
-        if head[0] in b"\r\n":
-            return self._receive_blank_lines(head)
-        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
-        rest = b""
-        if 4 <= end < len(head):
-            rest = data[end - before :]
-            data = data[: end - before]
-            head = head[:end]
+        begun = self._head
+        if (begun or data)[0] in b"\r\n":
+            return self._receive_blank_lines(begun + data)
+        head, data, rest, complete = split_head(begun, data)
         self._head = head
-        if end >= 4 and not before and self._known is not None:
+        if complete and not begun and self._known is not None:
             line = self._known.request_line(head)
             if line is not None:
                 return self._start_known(line, rest)
@@ -173,8 +168,8 @@ class GatewayChannel(TwistedProtocol):
         if error is not None:
             self._refuse(error, HeaderFields(self._pairs))
             return b""
-        if end < 4:
-            if not before:
+        if not complete:
+            if not begun:
                 self._time.enter(ClientState.HEAD)
             return b""
         return self._start(head, rest)
