@@ -35,7 +35,7 @@ class Body(Producer, Protocol):
     """A body that streams from a connection to one consumer, and does not flow until that consumer is there.
 
     A paused body's connection is not read, so that what is buffered stays within one segment. When stopped, an upstream's connection is
-    closed; the rest of a client's body is thrown away within a bound.
+    closed; the rest of a client's body is thrown away within a bound. A body that has been stopped fails for whoever streams it.
     """
 
     length: int | None  # bytes, or None if only its end will tell
@@ -52,4 +52,4 @@ class ResponseBody(Body, Protocol):
         """Whether somebody takes the body."""
 
     def whole(self) -> bytes | None:
-        """Return the body, if all of it came along with the head; None if it has to be streamed."""
+        """Return the body, if all of it came along with the head and nobody has taken it; None if it has to be streamed."""

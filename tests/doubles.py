@@ -119,3 +119,26 @@ class ScriptedBody:
     def stopProducing(self) -> None:
         """Take note."""
         self.calls.append("stop")
+
+
+class BodyConnection:
+    """What a body comes on (a `nnogw.wire.body.Connection`).
+
+    Attributes:
+        calls: what the body has asked for, in order.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def resume_body(self) -> None:
+        """Take note."""
+        self.calls.append("resume")
+
+    def pause_body(self) -> None:
+        """Take note."""
+        self.calls.append("pause")
+
+    def stop_body(self) -> None:
+        """Take note."""
+        self.calls.append("stop")

@@ -18,10 +18,10 @@ from nnogw.headers import TrustedProxies
 from nnogw.resource import GatewayResource
 from nnogw.routes import RouteTable
 from nnogw.settings import LimitSettings, Settings
+from nnogw.wire.body import IncomingBody
 from nnogw.wire.request import AlreadyAnswered
-from nnogw.wire.response import UpstreamBody
 from nnogw.wire.site import GatewaySite
-from tests.doubles import Collected, ScriptedBody
+from tests.doubles import BodyConnection, Collected, ScriptedBody
 from tests.wire.client_connection import ClientConnection
 
 Pipeline = Callable[[Exchange], "Deferred[Response]"]
@@ -293,13 +293,13 @@ class Garbage(ResourceTestCase):
         self.addCleanup(gc.enable)
         for end in ("whole", "streamed", "left"):
             seen: list[weakref.ref[Exchange]] = []
-            bodies: list[UpstreamBody] = []
+            bodies: list[IncomingBody] = []
 
             def pipeline(exchange: Exchange, end: str = end, seen: Any = seen, bodies: Any = bodies) -> Deferred[Response]:
                 seen.append(weakref.ref(exchange))
                 if end == "whole":
                     return succeed(Response(200, [], b"ok"))
-                exchange.upstream_body = body = UpstreamBody(ScriptedBody(), None)
+                exchange.upstream_body = body = IncomingBody(BodyConnection(), None)
                 bodies.append(body)
                 return succeed(Response(200, [], body))
 

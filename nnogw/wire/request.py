@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from nnogw.bodies import BodyConsumer, Producer
+from nnogw.bodies import Producer
 from nnogw.errors import GatewayError
 from nnogw.fields import Field, HeaderFields
+from nnogw.wire.body import IncomingBody
 
 
 class Channel(Protocol):
@@ -19,15 +20,6 @@ class Channel(Protocol):
     @property
     def responses(self) -> Responses:
         """Writes the connection's responses."""
-
-    def body_wanted(self) -> None:
-        """Somebody takes the request's body now."""
-
-    def pause_body(self) -> None:
-        """Stop reading the body from the client."""
-
-    def body_unwanted(self) -> None:
-        """Nobody takes the rest of the request's body."""
 
     def answered(self, request: GatewayRequest) -> None:
         """The whole answer has been written."""
@@ -61,98 +53,6 @@ class ClientGone(Exception):
 
 class AlreadyAnswered(Exception):
     """The rest of a request's body is not read any more."""
-
-
-class ClientBody:
-    """The body of a request, from the client's connection to one consumer (a `nnogw.bodies.Body`).
-
-    Attributes:
-        length: bytes as announced by Content-Length; None for a chunked body.
-        received: bytes that have come so far.
-        unwanted: nobody will take the rest.
-    """
-
-    __slots__ = ("_channel", "_chunks", "_consumer", "_ended", "_error", "_paused", "length", "received", "unwanted")
-
-    def __init__(self, channel: Channel, length: int | None) -> None:
-        self.length = length
-        self.received = 0
-        self.unwanted = False
-        self._channel = channel
-        self._consumer: BodyConsumer | None = None
-        self._chunks: list[bytes] = []  # what came before the consumer: at most one segment, reading is paused then
-        self._paused = False  # by the consumer
-        self._ended = False
-        self._error: Exception | None = None
-
-    @property
-    def flows(self) -> bool:
-        """Whether bytes that come now have somewhere to go."""
-        return self._consumer is not None or self.unwanted
-
-    def stream(self, consumer: BodyConsumer) -> None:
-        """Start the flow to `consumer`."""
-        self._consumer = consumer
-        chunks, self._chunks = self._chunks, []
-        for chunk in chunks:
-            consumer.body_data(chunk)
-            if self._consumer is None:
-                return  # it has had enough already
-        if self._error is not None:
-            consumer.body_failed(self._error)
-        elif self._ended:
-            consumer.body_ended()
-        elif not self._paused:
-            self._channel.body_wanted()
-
-    def pauseProducing(self) -> None:
-        """Stop reading from the client."""
-        self._paused = True
-        if self._consumer is not None and not self._ended:
-            self._channel.pause_body()
-
-    def resumeProducing(self) -> None:
-        """Go on reading from the client."""
-        self._paused = False
-        if self._consumer is not None and not self._ended:
-            self._channel.body_wanted()
-
-    def stopProducing(self) -> None:
-        """Throw the rest away as it comes; how much of it is read at all, the channel decides."""
-        self.unwanted = True
-        self._consumer = None
-        self._chunks.clear()
-        self._channel.body_unwanted()
-
-    # -- what the channel calls --
-
-    def abandon(self) -> None:
-        """Throw the rest away, because the request has been answered. A consumer that waits for it is told that it will not come."""
-        consumer = self._consumer
-        self.stopProducing()
-        if consumer is not None:
-            consumer.body_failed(AlreadyAnswered("the request was answered before all of its body had come"))
-
-    def data(self, data: bytes) -> None:
-        """Take `data` from the wire."""
-        self.received += len(data)
-        if self._consumer is not None:
-            self._consumer.body_data(data)
-        elif not self.unwanted:
-            self._chunks.append(data)
-
-    def end(self) -> None:
-        """Note that all has come."""
-        self._ended = True
-        if self._consumer is not None:
-            self._consumer.body_ended()
-
-    def fail(self, error: Exception) -> None:
-        """Note that no more will come, and why."""
-        self._error = error
-        consumer, self._consumer = self._consumer, None  # `stream` may be what it was called from
-        if consumer is not None:
-            consumer.body_failed(error)
 
 
 class GatewayRequest:
@@ -198,7 +98,7 @@ class GatewayRequest:
         *,
         http10: bool,
         keep_alive: bool,
-        body: ClientBody | None,
+        body: IncomingBody | None,
         refusal: GatewayError | None,
     ) -> None:
         self.channel = channel

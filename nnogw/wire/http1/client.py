@@ -21,8 +21,10 @@ from nnogw.bodies import Body
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Clock, Transport
+from nnogw.wire.body import IncomingBody
+from nnogw.wire.http1.head import split_head
 from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
-from nnogw.wire.response import UpstreamBody, UpstreamResponse
+from nnogw.wire.response import UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -103,7 +105,7 @@ class UpstreamConnection(TwistedProtocol):
         self._waiting: Deferred[UpstreamResponse] | None = None
         self._answered_any = False  # some byte of the answer has come
         self._arrived: UpstreamResponse | None = None  # parsed, not handed over yet
-        self._body: UpstreamBody | None = None
+        self._body: IncomingBody | None = None
         self._body_left = 0
         self._done = False  # the answer is whole, the connection not yet released
         self._keep_alive = False
@@ -175,7 +177,7 @@ class UpstreamConnection(TwistedProtocol):
             if waiting is not None:
                 waiting.callback(response)
             if self._body is not None and not self._body.flows:
-                self.pauseProducing()  # until somebody streams it
+                self.pause_body()  # until somebody streams it
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted declares a default
         """Tell whoever waits for something from this connection."""
@@ -301,14 +303,7 @@ class UpstreamConnection(TwistedProtocol):
                 self._abort()
                 return b""
             self._answered_any = True
-        before = len(self._head)
-        head = self._head + data if before else data
-        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
-        rest = b""
-        if 4 <= end < len(head):
-            rest = data[end - before :]
-            data = data[: end - before]
-            head = head[:end]
+        head, data, rest, complete = split_head(self._head, data)
         self._head = head
         if len(head) > MAX_HEAD:
             return self._malformed(f"head over {MAX_HEAD} bytes")
@@ -318,7 +313,7 @@ class UpstreamConnection(TwistedProtocol):
             return self._malformed("101 without an Upgrade in the request")
         except httptools.HttpParserError as error:
             return self._malformed(str(error))
-        if end < 4:
+        if not complete:
             return b""
         if not self._headers_complete:
             return self._malformed("the head ends too early")
@@ -354,7 +349,7 @@ class UpstreamConnection(TwistedProtocol):
             self._keep_alive = _keeps_alive(fields, http11=http11)
         request = self._request
         bodiless = self._status in (204, 304) or (request is not None and request.method == b"HEAD")
-        body = UpstreamBody(self, length)
+        body = IncomingBody(self, length)
         self._arrived = UpstreamResponse(self._status, self._reason, fields, body)
         self._body = body
         if bodiless or length is not None:
@@ -444,7 +439,7 @@ class UpstreamConnection(TwistedProtocol):
             return
         self._request = None
         if self._paused:
-            self.resumeProducing()
+            self.resume_body()
         if not self._keep_alive:
             self.close()
             return
@@ -483,9 +478,9 @@ class UpstreamConnection(TwistedProtocol):
         """The message is whole."""
         self._message_complete = True
 
-    # -- a producer: the body's --------------------------------------------------------------------------------------
+    # -- what the response's body asks for ---------------------------------------------------------------------------
 
-    def pauseProducing(self) -> None:
+    def pause_body(self) -> None:
         """Stop reading; meanwhile the upstream's silence is not its fault."""
         if self._lost:
             return
@@ -494,7 +489,7 @@ class UpstreamConnection(TwistedProtocol):
             self.transport.pauseProducing()
         self._settle()
 
-    def resumeProducing(self) -> None:
+    def resume_body(self) -> None:
         """Go on reading."""
         if self._lost:
             return
@@ -503,7 +498,7 @@ class UpstreamConnection(TwistedProtocol):
             self.transport.resumeProducing()
         self._settle()
 
-    def stopProducing(self) -> None:
+    def stop_body(self) -> None:
         """Close: nobody wants the rest of the answer."""
         self._body = None
         self._stop_sending()

@@ -15,12 +15,14 @@ from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeo
 from nnogw.fields import HeaderFields
 from nnogw.interfaces import Clock, Transport
 from nnogw.settings import LimitSettings
+from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.chunked import ChunkedDecoder
+from nnogw.wire.http1.head import split_head
 from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.http1.writer import ResponseWriter
-from nnogw.wire.request import ClientBody, ClientGone, GatewayRequest
+from nnogw.wire.request import AlreadyAnswered, ClientGone, GatewayRequest
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -91,7 +93,7 @@ class GatewayChannel(TwistedProtocol):
         self._held = b""  # bytes behind the current request, not looked at yet: at most one segment
         self._taken = 0  # requests that were taken in this turn of the reactor
         self._current: GatewayRequest | None = None  # the request that is being answered
-        self._body: ClientBody | None = None  # the body that is coming in
+        self._body: IncomingBody | None = None  # the body that is coming in
         self._body_left = 0  # bytes of it that have not come, if its length is known
         self._wire_bytes = 0  # bytes of a chunked body, framing included
         self._chunked: ChunkedDecoder | None = None  # of the body that is coming in
@@ -155,18 +157,12 @@ class GatewayChannel(TwistedProtocol):
             self._parser = httptools.HttpRequestParser(self)
 
     def _receive_head(self, data: bytes) -> bytes:
-        before = len(self._head)
-        head = self._head + data if before else data
-        if head[0] in b"\r\n":
-            return self._receive_blank_lines(head)
-        end = head.find(b"\r\n\r\n", max(0, before - 3)) + 4
-        rest = b""
-        if 4 <= end < len(head):
-            rest = data[end - before :]
-            data = data[: end - before]
-            head = head[:end]
+        begun = self._head
+        if (begun or data)[0] in b"\r\n":
+            return self._receive_blank_lines(begun + data)
+        head, data, rest, complete = split_head(begun, data)
         self._head = head
-        if end >= 4 and not before and self._known is not None:
+        if complete and not begun and self._known is not None:
             line = self._known.request_line(head)
             if line is not None:
                 return self._start_known(line, rest)
@@ -174,8 +170,8 @@ class GatewayChannel(TwistedProtocol):
         if error is not None:
             self._refuse(error, HeaderFields(self._pairs))
             return b""
-        if end < 4:
-            if not before:
+        if not complete:
+            if not begun:
                 self._time.enter(ClientState.HEAD)
             return b""
         return self._start(head, rest)
@@ -224,18 +220,18 @@ class GatewayChannel(TwistedProtocol):
         )
         return rest
 
-    def _begin_body(self, fields: Mapping[bytes, bytes]) -> ClientBody | None:
+    def _begin_body(self, fields: Mapping[bytes, bytes]) -> IncomingBody | None:
         """Get ready for the body that a good head announces (RFC 9112 §6.3), and return it; None if there is none."""
         length = fields.get(b"content-length")
         if b"transfer-encoding" in fields:
             self._wire_bytes = 0
             self._chunked = ChunkedDecoder()
             self._receive = self._receive_chunked
-            body = ClientBody(self, None)
+            body = IncomingBody(self, None)
         elif length is not None and int(length):
             self._body_left = int(length)
             self._receive = self._receive_sized
-            body = ClientBody(self, self._body_left)
+            body = IncomingBody(self, self._body_left)
         else:
             self._receive = self._hold
             return None
@@ -396,8 +392,8 @@ class GatewayChannel(TwistedProtocol):
             return False  # it is not known how much will come, or whether anything
         return self._body_left <= DRAIN_BYTES
 
-    def body_wanted(self) -> None:
-        """Somebody takes the body: ask the client for it if it waits to be asked, and read it."""
+    def resume_body(self) -> None:
+        """Read the body; the client is asked for it first if it waits to be asked."""
         request = self._current
         if request is not None and request.expects_continue:
             request.expects_continue = False
@@ -413,7 +409,7 @@ class GatewayChannel(TwistedProtocol):
             self._time.enter(ClientState.RESPONDING)
             self._pause()
 
-    def body_unwanted(self) -> None:
+    def stop_body(self) -> None:
         """Nobody takes the rest of the body; what of it still comes while the response is sent is thrown away."""
         self._time.move(ClientState.RESPONDING)
 
@@ -422,7 +418,7 @@ class GatewayChannel(TwistedProtocol):
         self._current = None
         body = self._body
         if body is not None:
-            body.abandon()
+            body.abandon(AlreadyAnswered("the request was answered before all of its body had come"))
         if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the answer's head had promised
             self._close()
         elif body is None:
