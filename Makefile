@@ -9,11 +9,12 @@ OLDEST := build/oldest
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test oldest lint types docs news packaging clean
+.PHONY: help demo test endurance oldest lint types docs news packaging clean
 
 help:
 	@echo "make demo       a gateway with a small platform behind it, and curl lines to try (Ctrl-C ends it)"
 	@echo "make test       every test, and the branch coverage"
+	@echo "make endurance  what has to hold for long and under load, in full length (some minutes)"
 	@echo "make oldest     every test, with the oldest versions that setup.py allows"
 	@echo "make lint       ruff"
 	@echo "make types      mypy, strict"
@@ -27,6 +28,9 @@ demo: $(VENV)/runtime
 
 test: $(VENV)/test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run
+
+endurance: $(VENV)/test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" NNOGW_ENDURANCE=long $(BIN)/python -m twisted.trial tests.endurance tests.lifecycle.test_generation
 
 oldest: $(VENV)/python
 	@$(BIN)/python -c '$(OLD_ENOUGH)' || { echo "the oldest versions have no wheels for a Python newer than 3.12" >&2; exit 1; }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
-from parts import REQUEST_FIELDS, new_exchange, verdict_cache
+from parts import REQUEST_FIELDS, new_exchange, verdict_cache, verdict_store
 from processes import resident_mib
 from tables import print_table
 
@@ -28,14 +28,15 @@ class Filled:
 
 def verdicts(number: int) -> Filled:
     """Judge `number` tokens of sessions, with the default settings."""
-    cache = verdict_cache()
+    store = verdict_store()
+    cache = verdict_cache(store)
     exchange = new_exchange(HeaderFields(REQUEST_FIELDS))
 
     def fill() -> None:
         for place in range(number):
             cache.session(b"session-%022d" % place, exchange)
 
-    return _filled(number, fill, lambda: cache.entries)
+    return _filled(number, fill, lambda: store.entries)
 
 
 def windows(number: int) -> Filled:

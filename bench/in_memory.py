@@ -11,16 +11,20 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from nnogw.assembly import assemble
+from nnogw.lifecycle.generation import adopt, build
+from nnogw.lifecycle.shared import Shared
+from nnogw.loading import Loaded
 from nnogw.settings import AuthSettings, RateLimitSettings, RouteSettings, ServerSettings, ServiceSettings, Settings
-from nnogw.upstream.pool import ConnectionPool
-from nnogw.wire.transport.write_batch import WriteBatch
+from nnogw.upstream.addresses import Addresses
+from nnogw.upstream.binding import Binding
+from nnogw.wire.site import GatewaySite
 
 SESSION = b'{"userId": "user_1", "role": "admin", "platformId": "k3m9p2xw7q", "platformStatus": "active"}'
 _ANSWER_HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 23 Nov 2026 14:17:01 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\nConnection: keep-alive\r\n\r\n"
 )
+_IAM_PORT = 1
 _UNLIMITED = 10**9  # requests a window
 
 
@@ -31,7 +35,7 @@ def settings(routes: Sequence[RouteSettings] = ()) -> Settings:
         rate_limit=RateLimitSettings(limit=_UNLIMITED),
         server=ServerSettings(access_log="/dev/null"),
     )
-    services = {name: ServiceSettings(url="http://127.0.0.1:1") for name in ("iam", "registry")}
+    services = {name: ServiceSettings(url=f"http://127.0.0.1:{port}") for name, port in (("iam", _IAM_PORT), ("registry", 2))}
     made = evolve(made, services={**made.services, **services})
     return evolve(made, routes=tuple(routes)) if routes else made
 
@@ -129,19 +133,23 @@ class GatewayInMemory:
     """
 
     def __init__(self, of: Settings | None = None, body: bytes = b"x" * 285) -> None:
-        of = of or settings()
+        loaded = Loaded(of or settings())
         self._reactor: Any = ReactorDouble()
-        self.gateway = assemble(of, self._reactor)
+        self._body = body
         self._services: list[ScriptedService] = []
-        batch = WriteBatch(self._reactor)
-        for name, upstream in self.gateway.upstreams.items():
-            service: Any = ScriptedService(SESSION if name == "iam" else body)
-            upstream.pool = ConnectionPool(service, tls=False, clock=self._reactor, batch=batch, settings=of.services[name])
-            self._services.append(service)
-        self.gateway.log.open()
-        self._channel: Any = self.gateway.site.buildProtocol(None)
+        shared = Shared(loaded.settings, self._reactor)
+        shared.addresses = Addresses(self._reactor, shared.batch, shared.resolver, shared.ledger, self._endpoint)
+        generation = build(loaded, shared)
+        adopt(generation, shared)
+        shared.log.open()
+        self._channel: Any = GatewaySite(shared.resource, self._reactor, generation, shared.batch).buildProtocol(None)
         self._transport = CollectingTransport()
         self._channel.makeConnection(self._transport)  # type: ignore[no-untyped-call]  # Twisted has no annotations there
+
+    def _endpoint(self, binding: Binding, *_: object) -> Any:
+        """Return where the connections to a service lead, in place of `nnogw.upstream.endpoints.endpoint_for`."""
+        self._services.append(ScriptedService(SESSION if binding.port == _IAM_PORT else self._body))
+        return self._services[-1]
 
     def exchange(self, request: bytes) -> bytes:
         """Send a request, and return what is answered."""

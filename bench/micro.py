@@ -25,6 +25,7 @@ from parts import (
     pipeline,
     route_table,
     verdict_cache,
+    verdict_store,
 )
 from tables import print_table
 from twisted.internet.defer import Deferred
@@ -112,9 +113,9 @@ def _paths() -> dict[str, Case]:
 
 def _verdicts() -> dict[str, Case]:
     exchange = new_exchange(HeaderFields(REQUEST_FIELDS))
-    known = verdict_cache()
+    known = verdict_cache(verdict_store())
     known.session(TOKEN, exchange)
-    full = verdict_cache(_FULL)
+    full = verdict_cache(verdict_store(_FULL))
     tokens = count()
     for _ in range(_FULL):
         full.session(b"%d" % next(tokens), exchange)

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from nnogw.exchange import Exchange, Identity, Response
 from nnogw.fields import Field, HeaderFields, field
 from nnogw.headers import TrustedProxies
+from nnogw.identity.verdict_store import VerdictStore
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.ids import IdSource
 from nnogw.interfaces import Proceed
@@ -20,7 +21,7 @@ from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.pipeline import chain, middlewares
 from nnogw.routes import RouteTable
-from nnogw.settings import RouteSettings, VerdictCacheSettings
+from nnogw.settings import AuthSettings, RouteSettings, VerdictCacheSettings
 
 TOKEN = b"bench-session-0123456789abcdef"
 IDENTITY = Identity("session", "user_1", "admin", "k3m9p2xw7q", "active", fields=(field(b"X-Nno-User-Id", b"user_1"),))
@@ -52,8 +53,8 @@ ANSWER_FIELDS = (
 DEFAULT_TABLE = RouteTable(settings().routes)
 
 
-class Judge:
-    """An IAM that knows everybody at once (a `nnogw.identity.verdicts.Judge`)."""
+class Authenticator:
+    """An IAM that knows everybody at once (a `nnogw.identity.verdicts.Authenticator`)."""
 
     def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
         """Judge a session's token."""
@@ -97,10 +98,16 @@ def route_table(number: int) -> RouteTable:
     return RouteTable((*default, *others))
 
 
-def verdict_cache(max_entries: int = VerdictCacheSettings().max_entries) -> VerdictCache:
-    """Return an empty verdict cache."""
+def verdict_store(max_entries: int = VerdictCacheSettings().max_entries) -> VerdictStore:
+    """Return an empty store of verdicts."""
     clock: Any = RealTime()
-    return VerdictCache(VerdictCacheSettings(max_entries=max_entries), Judge(), clock=clock, ledger=Ledger())
+    return VerdictStore(AuthSettings(cache=VerdictCacheSettings(max_entries=max_entries)), clock=clock, ledger=Ledger())
+
+
+def verdict_cache(store: VerdictStore) -> VerdictCache:
+    """Return a verdict cache with the default settings, which keeps to `store`."""
+    clock: Any = RealTime()
+    return VerdictCache(AuthSettings(), Authenticator(), store, clock=clock)
 
 
 def new_exchange(fields: HeaderFields) -> Exchange:
@@ -132,7 +139,7 @@ def pipeline() -> Callable[[Exchange], Deferred[Response]]:
         ids=IdSource(),
         log=Discarding(),
         limits=MemoryStore(of.rate_limit.max_keys, monotonic),
-        identities=verdict_cache(),
+        identities=verdict_cache(verdict_store()),
         statuses=None,
         services={},
         trusted=TrustedProxies(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from attrs import frozen
@@ -264,7 +264,7 @@ class ServiceConnections(Protocol):
     """A service and its connections."""
 
     @property
-    def address(self) -> str:
+    def label(self) -> str:
         """Where it is, as an operator wrote it."""
 
     @property
@@ -309,3 +309,15 @@ class LogWriter(Protocol):
     """What of a log is counted."""
 
     dropped: int  # lines, since the start
+
+
+class ReloadRefused(Exception):
+    """A reload was refused: nothing has changed.
+
+    Args:
+        problems: why, a line each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)

@@ -16,8 +16,6 @@ from nnogw.bodies import Body, ResponseBody
 from nnogw.errors import GatewayError
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field
-from nnogw.headers import TrustedProxies
-from nnogw.routes import RouteTable
 from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
 
@@ -25,12 +23,9 @@ log = Logger()
 
 
 class GatewayResource(Resource):
-    """Answers every request by running it through the pipeline.
+    """Answers every request by running it through the pipeline of its generation of the configuration.
 
     Args:
-        pipeline: the whole chain of middlewares.
-        routes: where paths lead.
-        trusted: the proxies in front of us that may say who the client is.
         monotonic: tells monotonic seconds.
         now: tells Unix seconds.
         observers: called with each exchange that has ended, after its own `Exchange.on_end`.
@@ -40,18 +35,12 @@ class GatewayResource(Resource):
 
     def __init__(
         self,
-        pipeline: Callable[[Exchange], Deferred[Response]],
-        routes: RouteTable,
-        trusted: TrustedProxies,
         *,
         monotonic: Callable[[], float],
         now: Callable[[], float] = time.time,
         observers: Sequence[Callable[[Exchange], None]] = (),
     ) -> None:
         super().__init__()
-        self.pipeline = pipeline
-        self.routes = routes
-        self.trusted = trusted
         self.monotonic = monotonic
         self.now = now
         self.observers = observers
@@ -59,6 +48,7 @@ class GatewayResource(Resource):
     def render(self, request: GatewayRequest) -> int:  # our own request, see GatewayRequest
         """Start the pipeline for `request`, whose headers are in; the answer follows."""
         channel = request.channel
+        generation = request.generation
         exchange = arrive(
             request.method,
             request.target,
@@ -67,15 +57,15 @@ class GatewayResource(Resource):
             secure=channel.secure,
             body=request.body,
             refusal=request.refusal,
-            routes=self.routes,
-            trusted=self.trusted,
+            routes=generation.routes,
+            trusted=generation.trusted,
             started=self.monotonic(),
             started_at=self.now(),
         )
         rendering = _Rendering(self, request, exchange)
         exchange.hinted = request.hint
         request.on_end = rendering.ended
-        rendering.answer = answer = self.pipeline(exchange)
+        rendering.answer = answer = generation.pipeline(exchange)
         answer.addCallbacks(rendering.write, rendering.failed)
         return NOT_DONE_YET
 

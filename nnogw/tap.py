@@ -17,11 +17,11 @@ from twisted.python.components import Componentized
 from nnogw import __version__
 from nnogw.interfaces import Reactor
 from nnogw.lifecycle.detaching import Detachment
-from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.process import hold_standard_streams, prepare
 from nnogw.lifecycle.service import DemoService, GatewayService
 from nnogw.lifecycle.signals import Signals
-from nnogw.loading import ConfigurationError, find_warnings, load
+from nnogw.lifecycle.start_errors import StartError
+from nnogw.loading import ConfigurationError, Loaded, Source
 from nnogw.observability.program_log import STANDARD_ERROR, STANDARD_OUTPUT, ProgramLog
 from nnogw.usage_errors import KnownOptions, argument_error, option_error
 
@@ -77,8 +77,17 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; what is wrong with it is said in plain lines, before anything starts."""
+        self["source"] = Source(
+            self["config"],
+            os.environ,
+            listen=self["listen"],
+            admin=self["admin"],
+            demo=bool(self["demo"]),
+            detaches=self.detaches,
+            folder=_working_folder(),
+        )
         try:
-            self["settings"] = load(self["config"], os.environ, listen=self["listen"], admin=self["admin"], demo=bool(self["demo"]))
+            self["loaded"] = self["source"].load()
         except ConfigurationError as error:
             _end(str(error))
         if self.parent is not None:
@@ -116,14 +125,15 @@ def makeService(options: Options) -> IService:
     terminal = ProgramLog(STANDARD_ERROR, reactor)
     program_log = _program_log(options.parent or {}, terminal, reactor)
     sys.excepthook = _one_line_for_operators(terminal.show if program_log is terminal else _print_and_log, detachment)
-    settings = options["settings"]
-    source = options["config"] or "the defaults and the environment"
-    log.info("nnogw {version}, configured by {source}", version=__version__, source=source)
-    for warning in find_warnings(settings, os.environ, detaches=options.detaches) if not options["demo"] else ():
+    source: Source = options["source"]
+    loaded: Loaded = options["loaded"]
+    log.info("nnogw {version}, configured by {source}", version=__version__, source=source.name)
+    for warning in loaded.warnings:
         log.warn("{line}", line=warning)
         if options.detaches:  # its terminal is not there any more when the log begins
             print(f"nnogw: warning: {warning}", file=sys.stderr)
-    served = DemoService(settings, reactor, terminal.show) if options["demo"] else GatewayService(settings, reactor)
+    load = source.load
+    served = DemoService(loaded, load, reactor, terminal.show) if source.demo else GatewayService(loaded, load, reactor)
     signals.serve(served)
     service = Program(program_log)
     signals.setServiceParent(service)
@@ -186,10 +196,18 @@ def _one_line_for_operators(
 def _why(error: BaseException) -> str:
     """Return why the gateway did not start; empty for what only a bug explains."""
     if isinstance(error, StartError):
-        return str(error)
+        return f"nnogw: {error}"
     if isinstance(error, OSError) and isinstance(error.filename, str):  # twistd's own files
         return f"nnogw: cannot start: {error.filename}: {error.strerror} (--pidfile, --logfile and --rundir are options of twistd)"
     return ""
+
+
+def _working_folder() -> str:
+    """Return the folder in which the process was started; empty if it is gone, as relative paths then lead nowhere."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def _check_pidfile(twistds: Any) -> None:

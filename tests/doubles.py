@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 
 from nnogw.bodies import BodyConsumer
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields
-from nnogw.routes import Route
+from nnogw.headers import TrustedProxies
+from nnogw.routes import Route, RouteTable
+from nnogw.settings import LimitSettings, Settings
+from nnogw.wire.http1.limits import TimeLimits, client_limits
 
 BILLING = Route(b"/api/v1/billing", "billing", b"", "/api/v1/billing")
 
@@ -28,6 +32,22 @@ def exchange(
     made.request_id = "request-1"
     made.trace_id = "trace-1"
     return made
+
+
+@frozen(eq=False)
+class Rules:
+    """One generation of the configuration, as far as connections and the root resource know it (a `nnogw.wire.request.Generation`)."""
+
+    limits: LimitSettings = field(factory=LimitSettings)
+    pipeline: Callable[[Exchange], Deferred[Response]] = lambda _: Deferred()
+    routes: RouteTable = field(factory=lambda: RouteTable(Settings().routes))
+    trusted: TrustedProxies = field(factory=TrustedProxies)
+    number: int = 1
+    client_limits: TimeLimits = field(init=False)
+
+    @client_limits.default
+    def _client_limits(self) -> TimeLimits:
+        return client_limits(self.limits)
 
 
 class Further:

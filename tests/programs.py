@@ -1,4 +1,4 @@
-"""The programs beside Python that tests need: curl and nginx, as users have them."""
+"""The programs beside Python that tests need: curl and nginx as users have them, and wrk for load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest
 ALLOW_MISSING = "NNOGW_ALLOW_MISSING"
 
 #: The Debian package of each program.
-PACKAGES = {"curl": "curl", "nginx": "nginx-light"}
+PACKAGES = {"curl": "curl", "nginx": "nginx-light", "wrk": "wrk"}
 
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin"  # where servers are; few users have it in their path
 

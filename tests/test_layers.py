@@ -40,7 +40,6 @@ LAYERS = {
     "admin": 8,
     "loading": 9,
     "demo": 9,
-    "assembly": 9,
     "lifecycle": 9,
     "usage_errors": 9,
     "tap": 10,

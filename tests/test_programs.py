@@ -39,4 +39,4 @@ class Programs(SynchronousTestCase):
         """By setting a variable."""
         programs.os.environ[ALLOW_MISSING] = "1"
         self.assertRaises(SkipTest, program, "nginx")
-        self.assertEqual(programs.missing(), ["curl", "nginx"])
+        self.assertEqual(programs.missing(), ["curl", "nginx", "wrk"])

@@ -16,12 +16,10 @@ from nnogw.exchange import Exchange, Response
 from nnogw.fields import HeaderFields, field
 from nnogw.headers import TrustedProxies
 from nnogw.resource import GatewayResource
-from nnogw.routes import RouteTable
-from nnogw.settings import LimitSettings, Settings
 from nnogw.wire.body import IncomingBody
 from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.site import GatewaySite
-from tests.doubles import BodyConnection, Collected, ScriptedBody
+from tests.doubles import BodyConnection, Collected, Rules, ScriptedBody
 from tests.wire.client_connection import ClientConnection
 
 Pipeline = Callable[[Exchange], "Deferred[Response]"]
@@ -34,15 +32,9 @@ class ResourceTestCase(SynchronousTestCase):
         """Return a client's connection; `self.ended` has the exchanges that have ended."""
         self.clock = Clock()
         self.ended: list[Exchange] = []
-        resource = GatewayResource(
-            pipeline,
-            RouteTable(Settings().routes),
-            TrustedProxies(trusted),
-            monotonic=self.clock.seconds,
-            now=lambda: 1000.0,
-            observers=[self.ended.append],
-        )
-        return ClientConnection(site=GatewaySite(resource, self.clock, LimitSettings()))
+        resource = GatewayResource(monotonic=self.clock.seconds, now=lambda: 1000.0, observers=[self.ended.append])
+        rules = Rules(pipeline=pipeline, trusted=TrustedProxies(trusted))
+        return ClientConnection(site=GatewaySite(resource, self.clock, rules))
 
     def answered(self, response: Response, method: bytes = b"GET") -> bytes:
         """Return what a client receives when the pipeline's answer is `response`."""

@@ -14,10 +14,11 @@ from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw import __version__, tap
-from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.service import DemoService, GatewayService
 from nnogw.lifecycle.signals import Signals
-from nnogw.observability.program_log import ProgramLog
+from nnogw.lifecycle.start_errors import StartError
+from nnogw.observability import program_log
+from nnogw.observability.line_writer import Opened
 from nnogw.tap import Options, makeService
 
 
@@ -41,8 +42,8 @@ class CommandLine(SynchronousTestCase):
         path = Path(self.mktemp())
         path.write_text('[server]\nlisten = ["tcp:1:interface=127.0.0.1"]\naccess_log = "x"\n')
         listen = ["tcp:2:interface=127.0.0.1", "unix:/tmp/x.sock"]
-        server = self.parsed("--config", str(path), "--listen", listen[0], "-l", listen[1], "--admin", "")["settings"].server
-        self.assertEqual((list(server.listen), server.admin, server.access_log), (listen, "", "x"))
+        server = self.parsed("--config", str(path), "--listen", listen[0], "-l", listen[1], "--admin", "")["loaded"].settings.server
+        self.assertEqual((list(server.listen), server.admin, server.access_log), (listen, "", str(Path("x").absolute())))
 
     def test_the_version_is_told(self) -> None:
         """Of the gateway, not of Twisted."""
@@ -127,7 +128,7 @@ class CommandLine(SynchronousTestCase):
         """Twistd's own files included. The traceback of a bug is what its finder needs."""
         shown: list[str] = []
         show = tap._one_line_for_operators(shown.append, None)
-        show(StartError, StartError("nnogw: cannot listen"), None)
+        show(StartError, StartError("cannot listen"), None)
         show(PermissionError, PermissionError(13, "Permission denied", "/twistd.pid"), None)
         twistds = "(--pidfile, --logfile and --rundir are options of twistd)"
         self.assertEqual(shown, ["nnogw: cannot listen\n", f"nnogw: cannot start: /twistd.pid: Permission denied {twistds}\n"])
@@ -175,7 +176,12 @@ class TheService(SynchronousTestCase):
         """Unless twistd's options say something else: those go first."""
         foreground = {"nodaemon": True}
         opened: list[int] = []
-        self.patch(ProgramLog, "open_standard", lambda log, descriptor: opened.append(descriptor))
+
+        def closed(stream: int) -> Opened:
+            opened.append(stream)
+            raise OSError
+
+        self.patch(program_log, "open_standard", closed)
         for twistd, stream in (
             (foreground, 2),
             ({**foreground, "logfile": "-"}, 1),

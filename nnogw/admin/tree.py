@@ -17,6 +17,7 @@ _INDEX = b"""nnogw: the admin listener
 /-/live         200 while the process serves
 /-/ready        200, or 503 while it drains
 /-/degraded     the degraded states
+POST /-/reload  let the configuration as it is now take over, as HUP does; says what is different
 POST /-/purge   drop cached verdicts and platform statuses: token=..., api_key=..., user=..., platform=... or all=true
 """
 
@@ -28,6 +29,7 @@ def build_admin(
     degraded: Callable[[], list[dict[str, object]]],
     draining: Callable[[], bool],
     purge: Answer,
+    reload: Answer,
 ) -> Resource:
     """Return the root resource of the admin listener.
 
@@ -37,6 +39,7 @@ def build_admin(
         degraded: makes the list of the degraded states.
         draining: tells whether the gateway is about to stop.
         purge: answers purges.
+        reload: answers reloads.
     """
 
     def index(request: Request) -> bytes:
@@ -60,5 +63,6 @@ def build_admin(
             b"/-/ready": {b"GET": ready},
             b"/-/degraded": {b"GET": lambda request: json(request, degraded())},
             b"/-/purge": {b"POST": purge},
+            b"/-/reload": {b"POST": reload},
         }
     )

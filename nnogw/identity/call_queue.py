@@ -32,7 +32,6 @@ class CallQueue:
         clock: measures how long a call waits.
         max_calls: calls under way in all.
         max_calls_per_address: calls under way for one address.
-        timeout: seconds that a call may wait for its turn. Once it has begun it has its own limits.
 
     Attributes:
         under_way: how many calls have begun and not ended.
@@ -40,20 +39,29 @@ class CallQueue:
         turned_away: how many calls were not made, for want of a place or of a turn in time.
     """
 
-    def __init__(self, *, clock: Clock, max_calls: int = 256, max_calls_per_address: int = 16, timeout: float = 3) -> None:
+    def __init__(self, *, clock: Clock, max_calls: int = 256, max_calls_per_address: int = 16) -> None:
         self.under_way = self.waiting = self.turned_away = 0
         self._clock = clock
         self._max_calls = max_calls
         self._max_per_address = max_calls_per_address
-        self._timeout = timeout
-        self._max_waiting = WAITING_PER_CALL * max_calls
         self._active: dict[str, int] = {}  # address → its calls under way, if there are any
         #: Address → its calls that wait, if there are any. The address whose turn is next comes first.
         self._lines: dict[str, deque[QueuedCall[Any]]] = {}  # Any: each call has a result of its own type
         self._advancing = False
 
-    def call(self, address: str, begin: Callable[[], Deferred[R]]) -> QueuedCall[R]:
-        """Make a call for `address` when its turn comes: `begin` makes it.
+    def bound(self, *, max_calls: int, max_calls_per_address: int) -> None:
+        """Let other bounds count. Calls that are under way or wait already stay."""
+        self._max_calls = max_calls
+        self._max_per_address = max_calls_per_address
+        self._advance()
+
+    def call(self, address: str, begin: Callable[[], Deferred[R]], timeout: float) -> QueuedCall[R]:
+        """Make a call for `address` when its turn comes.
+
+        Args:
+            address: whose call it is.
+            begin: makes it.
+            timeout: seconds that it may wait for its turn. Once it has begun it has its own limits.
 
         Returns:
             The call. Its `result` fails with `QueueFull` if it was not made.
@@ -61,11 +69,11 @@ class CallQueue:
         queued: QueuedCall[R] = QueuedCall(self, address, begin)
         if self.under_way < self._max_calls and self._active.get(address, 0) < self._max_per_address and address not in self._lines:
             self._begin(queued)
-        elif self.waiting < self._max_waiting or self._make_room(address):
+        elif self.waiting < WAITING_PER_CALL * self._max_calls or self._make_room(address):
             self._lines.setdefault(address, deque()).append(queued)
             self.waiting += 1
-            queued.limit = Deadline(self._clock, lambda: self._turn_away(queued, f"no turn within {self._timeout:g} s"))
-            queued.limit.set(self._timeout)
+            queued.limit = Deadline(self._clock, lambda: self._turn_away(queued, f"no turn within {timeout:g} s"))
+            queued.limit.set(timeout)
         else:
             self.turned_away += 1
             queued.result.errback(QueueFull("too many calls wait"))

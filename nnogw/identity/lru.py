@@ -48,6 +48,13 @@ class LruTable(Generic[K, V]):
             self.drop(next(iter(entries)))
             self.evictions += 1
 
+    def resize(self, max_entries: int) -> None:
+        """Hold `max_entries` at most from now on: what was not used for the longest time goes first."""
+        self._max_entries = max_entries
+        for key in list(self._entries)[: max(0, len(self._entries) - max_entries)]:
+            self.drop(key)
+            self.evictions += 1
+
     def update(self, key: K, value: V) -> None:
         """Put `value` in the place of what is under `key`, which counts neither as a use nor as an end of the entry."""
         if key in self._entries:

@@ -1,4 +1,4 @@
-"""What status a platform has: asked of the registry, and kept for a while."""
+"""What status a platform has: asked of the registry, and for how long that counts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from twisted.web.iweb import IAgent
 
 from nnogw.exchange import Exchange
 from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
-from nnogw.identity.freshness import Freshness, Kept, Source, freshness
-from nnogw.identity.lru import LruTable
-from nnogw.identity.single_flight import Flight, SingleFlight
-from nnogw.interfaces import Clock, DegradedLedger
-from nnogw.observability.outage import Outage
+from nnogw.identity.freshness import Freshness, Kept, freshness
+from nnogw.identity.single_flight import Flight
+from nnogw.identity.status_store import StatusStore
+from nnogw.interfaces import Clock
 from nnogw.settings import LifecycleSettings
 
 #: Seconds for which a status that the registry did not tell counts as unknown without a wait, after the last question about it.
@@ -36,9 +35,9 @@ class PlatformStatuses:
 
     Args:
         agent: reaches the registry.
-        settings: lives (seconds) and bound.
+        settings: lives (seconds).
+        store: what is remembered.
         clock: monotonic time.
-        ledger: told of ``registry-outage`` and ``platform-status-unknown``.
         service_keys: the service keys that are active; the first one goes along.
         base_url: the registry's address, which may have a base path.
         connect_timeout: seconds from connecting to the head of an answer.
@@ -49,9 +48,9 @@ class PlatformStatuses:
         self,
         agent: IAgent,
         settings: LifecycleSettings,
+        store: StatusStore,
         *,
         clock: Clock,
-        ledger: DegradedLedger,
         service_keys: Sequence[str] = (),
         base_url: str = "http://registry",
         connect_timeout: float = 2,
@@ -61,16 +60,13 @@ class PlatformStatuses:
         self._credentials = {b"Authorization": b"Bearer " + service_keys[0].encode()} if service_keys else {}
         self._settings = settings
         self._clock = clock
-        self._known: LruTable[str, Kept[str | None]] = LruTable(settings.max_entries)  # None: the registry does not know the platform
-        self._flights: SingleFlight[str, str | None] = SingleFlight()
-        self._outage = Outage("registry-outage", "registry", seconds=clock.seconds, ledger=ledger)
-        self._source = Source(self._outage, probes=0)  # `on_unknown` decides meanwhile
+        self._store = store
 
     def status(self, platform_id: str, exchange: Exchange) -> str | Deferred[str | None] | None:
         """Return a platform's status, or None while it is not known; a Deferred only if the registry has to be waited for."""
-        entry = self._known.get(platform_id)
+        entry = self._store.known.get(platform_id)
         now = self._clock.seconds()
-        state = freshness(entry, now, down=self._source.down)
+        state = freshness(entry, now, down=self._store.source.down)
         if entry is not None:
             if state is Freshness.FRESH:
                 return entry.value
@@ -79,31 +75,21 @@ class PlatformStatuses:
                 return self._bridged(entry.value, "the registry does not answer")
         if platform_id in _DOT_SEGMENTS:
             return None
-        if not self._source.may_wait(platform_id):
+        if not self._store.source.may_wait(platform_id):
             self._ask_beside(platform_id, exchange, None, now)
             return self._bridged(None, "the registry does not answer")
         return self._join(platform_id, exchange)
 
-    def forget(self, platform_id: str) -> None:
-        """Drop what is known of a platform."""
-        self._known.drop(platform_id)
-        self._flights.detach(platform_id)
-
-    def forget_all(self) -> int:
-        """Drop everything, and return how many statuses there were."""
-        self._flights.detach_all()
-        return self._known.clear()
-
     def _ask_beside(self, platform_id: str, exchange: Exchange, entry: Kept[str | None] | None, now: float) -> None:
         """Ask about a platform without waiting, if that is due."""
-        if platform_id not in self._flights and self._source.may_ask_beside(platform_id, entry, now):
+        if platform_id not in self._store.flights and self._store.source.may_ask_beside(platform_id, entry, now):
             self._join(platform_id, exchange)
 
     def _join(self, platform_id: str, exchange: Exchange) -> Deferred[str | None]:
-        return self._flights.join(platform_id, lambda flight: self._ask(platform_id, exchange, flight))
+        return self._store.flights.join(platform_id, lambda flight: self._ask(platform_id, exchange, flight))
 
     def _ask(self, platform_id: str, exchange: Exchange, flight: Flight[str | None]) -> Deferred[str | None]:
-        successes = self._outage.successes
+        successes = self._store.outage.successes
         answer = self._client.call("GET", "/" + quote(platform_id, safe=""), exchange, self._credentials)
         status = answer.addCallback(_status).addCallbacks(
             self._learn, self._failed, callbackArgs=(platform_id, flight), errbackArgs=(platform_id, flight, successes)
@@ -111,32 +97,32 @@ class PlatformStatuses:
         return status.addBoth(self._ended, platform_id)
 
     def _learn(self, status: str | None, platform_id: str, flight: Flight[str | None]) -> str | None:
-        self._outage.succeeded()
+        self._store.outage.succeeded()
         if not flight.detached:
             fresh_until = self._clock.seconds() + self._settings.ttl
-            self._known.put(platform_id, Kept(status, fresh_until, fresh_until + self._settings.stale_if_error))
+            self._store.known.put(platform_id, Kept(status, fresh_until, fresh_until + self._settings.stale_if_error))
         return status
 
     def _failed(self, failure: Failure, platform_id: str, flight: Flight[str | None], successes: int) -> str | None:
         """Return the status that stands in for the one that did not come."""
         failure.trap(CallFailed)
         reason = f"registry: {failure.getErrorMessage()}"
-        self._outage.failed(reason, successes, platform_id if failure.check(BadResponse) else None)
+        self._store.outage.failed(reason, successes, platform_id if failure.check(BadResponse) else None)
         now = self._clock.seconds()
-        entry = self._known.get(platform_id)
+        entry = self._store.known.get(platform_id)
         if entry is None or now >= entry.stale_until or entry.value is None:
             entry = Kept(None, now, now + _UNKNOWN_FOR)
         if not flight.detached:
-            self._known.put(platform_id, entry.not_answered(now))
+            self._store.known.put(platform_id, entry.not_answered(now))
         return self._bridged(entry.value, reason)
 
     def _bridged(self, status: str | None, reason: str) -> str | None:
         if status is None:
-            self._outage.follow("platform-status-unknown", reason)
+            self._store.outage.follow("platform-status-unknown", reason)
         return status
 
     def _ended(self, outcome: str | Failure | None, platform_id: str) -> str | Failure | None:
-        self._source.ended(platform_id, self._clock.seconds())
+        self._store.source.ended(platform_id, self._clock.seconds())
         return outcome
 
 

@@ -78,6 +78,12 @@ def settle() -> None:
     gc.set_threshold(GROWTH, *GENERATIONS)
 
 
+def settle_again() -> None:
+    """Do the same after a reload, once nothing is left under way of what was before: it would otherwise never be found."""
+    gc.unfreeze()
+    settle()
+
+
 class Events:
     """Stands in for ``twisted.python.log`` in the epoll reactor, which calls every event through it.
 

@@ -9,13 +9,13 @@ from typing import Protocol
 from twisted.application.service import Service
 from twisted.logger import Logger
 
-from nnogw.interfaces import Reactor
+from nnogw.interfaces import Reactor, ReloadRefused
 
 log = Logger()
 
-#: Signals that operators send by habit, and whose default action ends the process: what is said to those who send them.
+#: Signals that operators send by habit, whose default action ends the process and which the gateway has no use for: what is said to those
+#: who send them.
 _IGNORED = {
-    signal.SIGHUP: "the configuration cannot be read again while the gateway runs; restart it to apply a change",
     signal.SIGUSR2: "the gateway cannot start its successor; start another process, then stop this one with TERM",
 }
 
@@ -29,12 +29,15 @@ class Served(Protocol):
     def reopen_logs(self) -> None:
         """Open the log files anew."""
 
+    def reload(self) -> list[str]:
+        """Let the configuration as it is now take over; raises `ReloadRefused`."""
+
 
 class Signals(Service):
     """Turns signals into what the gateway does, and says in the log what each led to.
 
-    TERM and INT drain, a second one cuts; USR1 opens the log files anew; HUP and USR2 change nothing. The reactor's own handling of TERM
-    ends with the process killing itself by the same signal: a supervisor would see a failure.
+    TERM and INT drain, a second one cuts; HUP reloads the configuration; USR1 opens the log files anew; USR2 changes nothing. The reactor's
+    own handling of TERM ends with the process killing itself by the same signal: a supervisor would see a failure.
 
     Args:
         reactor: the reactor.
@@ -54,6 +57,7 @@ class Signals(Service):
         self._reactor.sigTerm = self._on_stop  # type: ignore[attr-defined]  # no interface of Twisted's has it
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
         for number in _IGNORED:
             signal.signal(number, self._on_ignored)
 
@@ -76,6 +80,9 @@ class Signals(Service):
     def _on_stop(self, number: int, frame: FrameType | None = None) -> None:
         self._reactor.callFromThread(self._stop, _name(number))
 
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reload)
+
     def _on_ignored(self, number: int, frame: FrameType | None) -> None:
         why = _IGNORED[signal.Signals(number)]
         self._reactor.callFromThread(log.warn, "{signal} changes nothing: {why}", signal=_name(number), why=why)
@@ -88,6 +95,16 @@ class Signals(Service):
         elif self._served is not None:
             log.info("{signal} once more: cutting what is under way", signal=name)
             self._served.cut_short()
+
+    def _reload(self) -> None:
+        if self._served is None:
+            return
+        log.info("HUP: reading the configuration anew")
+        try:
+            self._served.reload()
+        except ReloadRefused as refused:
+            for problem in refused.problems:
+                log.error("HUP changes nothing: {problem}", problem=problem)
 
     def _reopen_logs(self) -> None:
         if self._served is not None:

@@ -11,6 +11,10 @@ from twisted.internet.error import CannotListenError
 from nnogw.loading.sockets import socket_path
 
 
+class StartError(Exception):
+    """The gateway cannot start or reload, for a reason that its operator can mend: one line, no traceback."""
+
+
 def not_bound(endpoint: str, error: BaseException | None) -> str:
     """Return why a listener cannot be bound.
 

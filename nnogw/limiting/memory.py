@@ -65,7 +65,9 @@ class MemoryStore:
         Args:
             key: whose request it is.
             limit: requests a window, at least 1.
-            period: seconds from the first request to the end of the window; a window keeps the one it was opened with.
+            period: seconds from the first request to the end of the window.
+
+        A window that is open when its limit or its period changes keeps its count, and ends no later than a new one would.
 
         Returns:
             The decision, at once.
@@ -77,6 +79,8 @@ class MemoryStore:
         if window is None or window.ends <= now:
             self._open(key, window, limit, period, now)
             return Decision(True, limit, limit - 1, period)
+        if limit != window.limit or period != window.period:
+            self._change(key, window, limit, period, now)
         count = window.count
         if count >= limit:
             return Decision(False, limit, 0, window.ends - now)
@@ -85,6 +89,12 @@ class MemoryStore:
             del window.group[key]
             self._classify(key, window, limit)
         return Decision(True, limit, limit - count, window.ends - now)
+
+    def bound(self, max_keys: int) -> None:
+        """Hold `max_keys` windows at most from now on."""
+        self._max_keys = max_keys
+        while len(self._windows) > max_keys:
+            self._evict()
 
     def peek(self, key: str, limit: int) -> Decision:
         """Return what the next `hit` of `key` would decide, without counting it; `reset` is 0 if there is no window."""
@@ -105,6 +115,17 @@ class MemoryStore:
             window = self._windows[key] = _Window()
         window.count = 1
         window.ends = now + period
+        self._place(key, window, limit, period)
+
+    def _change(self, key: str, window: _Window, limit: int, period: float, now: float) -> None:
+        """Let another limit or period count for an open window."""
+        del window.group[key]
+        window.ends = min(window.ends, now + period)
+        self._place(key, window, limit, period)
+
+    def _place(self, key: str, window: _Window, limit: int, period: float) -> None:
+        window.limit = limit
+        window.period = period
         window.slice = math.ceil(window.ends / period * _SLICES) / _SLICES * period
         self._classify(key, window, limit)
 
@@ -140,15 +161,18 @@ class _Window:
     Attributes:
         count: how many came.
         ends: monotonic seconds at which the window is over.
+        limit, period: what it was last counted against.
         slice: `ends`, rounded up: windows with the same one are in a group.
         rises_at: the count at which the window belongs to the next class.
         group: the group that it is in.
     """
 
-    __slots__ = ("count", "ends", "group", "rises_at", "slice")
+    __slots__ = ("count", "ends", "group", "limit", "period", "rises_at", "slice")
 
     count: int
     ends: float
+    limit: int
+    period: float
     slice: float
     rises_at: int
     group: dict[str, None]

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import serverFromString
 
 from nnogw.loading.suggestions import for_client_endpoint, for_server_endpoint
 from nnogw.upstream.binding import BadBinding, parse_binding, split_endpoint
-from nnogw.upstream.tls import tls_for
+from nnogw.upstream.tls import read_files, tls_for
 
 _SERVER = "a Twisted server endpoint (tcp:PORT:interface=ADDRESS, tcp6:…, ssl:…, unix:/PATH or systemd:…)"
 _CLIENT = "a Twisted client endpoint (unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT)"
@@ -70,7 +70,7 @@ def client_endpoint(value: object) -> str:
     try:
         binding = parse_binding(value)
         if binding.scheme == "tls":
-            tls_for(binding)
+            tls_for(binding, read_files(binding))
     except BadBinding as error:
         return f"{_CLIENT}; {error}"
     except OSError as error:

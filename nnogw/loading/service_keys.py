@@ -19,11 +19,16 @@ _KEYS = ("auth", "api_key")
 _KEY_FILE = ("auth", "api_key_file")
 
 
-def find_service_keys(document: Document, environ: Mapping[str, str]) -> None:
+def find_service_keys(document: Document, environ: Mapping[str, str], folder: str = "") -> None:
     """Put the service keys of the first place that has any into `document`.
 
     The places are AUTH_API_KEY, the file that AUTH_API_KEY_FILE names, the credential AUTH_API_KEY that systemd passes
     (https://systemd.io/CREDENTIALS/), and the configuration file.
+
+    Args:
+        document: gets them.
+        environ: the environment.
+        folder: what the relative path of a key file counts from.
     """
     from_environment = _separated(environ.get("AUTH_API_KEY", ""))
     if from_environment:
@@ -32,17 +37,17 @@ def find_service_keys(document: Document, environ: Mapping[str, str]) -> None:
         return
     named = environ.get("AUTH_API_KEY_FILE", "")
     if named:
-        _read(document, named, "AUTH_API_KEY_FILE")
+        _read(document, named, "AUTH_API_KEY_FILE", folder)
         return
     directory = environ.get("CREDENTIALS_DIRECTORY", "")
     credential = os.path.join(directory, "AUTH_API_KEY")
     if directory and os.path.lexists(credential):
-        _read(document, credential, "CREDENTIALS_DIRECTORY")
+        _read(document, credential, "CREDENTIALS_DIRECTORY", folder)
         return
-    _from_configuration(document)
+    _from_configuration(document, folder)
 
 
-def _from_configuration(document: Document) -> None:
+def _from_configuration(document: Document, folder: str) -> None:
     keys, path = document.get(*_KEYS), document.get(*_KEY_FILE)
     if isinstance(keys, str):
         keys = _separated(keys)
@@ -52,12 +57,14 @@ def _from_configuration(document: Document) -> None:
     if keys:
         document.problem(_KEY_FILE, "api_key is set too; expected one of the two, so that it is plain which keys are active")
     else:
-        _read(document, path, document.where(_KEY_FILE))
+        _read(document, path, document.where(_KEY_FILE), folder)
 
 
-def _read(document: Document, path: str, source: str) -> None:
+def _read(document: Document, path: str, source: str, folder: str) -> None:
     """Read the key file at `path`, which holds keys that commas or line ends separate."""
-    place = f"{source}: {shown_path(path) if os.sep in path or os.path.lexists(path) else 'a value that is not shown'}"  # the key itself?
+    is_path = os.sep in path or os.path.lexists(os.path.join(folder, path))  # or the key itself?
+    path = os.path.join(folder, path)
+    place = f"{source}: {shown_path(path) if is_path else 'a value that is not shown'}"
     document.put(_KEY_FILE, path, place)
     try:
         content = Path(path).read_text("utf-8-sig")  # some editors begin a file with a byte order mark

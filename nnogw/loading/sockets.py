@@ -19,6 +19,12 @@ def overlap(one: str, other: str) -> bool:
     return interface == other_interface or not (interface and other_interface)
 
 
+def same_socket(one: str, other: str) -> bool:
+    """Whether two server endpoints are the same socket, perhaps with other options; of those that the system chooses, the same string."""
+    socket = _binding(one)
+    return one == other if not socket[1] else socket == _binding(other)
+
+
 def _binding(description: str) -> tuple[str, str, str]:
     """Return what a good endpoint binds: the kind of its address, its port or path, its interface; the last is empty for all of them.
 

@@ -22,7 +22,7 @@ class Entry:
     """One degraded state that goes on."""
 
     #: "iam-outage", "stale-verdicts", "registry-outage", "platform-status-unknown", "service-failing", "name-unresolved",
-    #: "log-unwritable" or "log-not-reopened".
+    #: "log-unwritable", "log-not-reopened" or "reload-failed".
     state: str
     subject: str  # what it is the state of: a service, a file
     since: float  # Unix seconds

@@ -8,6 +8,7 @@ import select
 import stat
 import sys
 from contextlib import suppress
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
@@ -28,6 +29,36 @@ FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os
 _PIPE_PIECE = select.PIPE_BUF
 _NEWLINE = ord("\n")
 _STANDARD_STREAMS = 3
+
+
+class Opened(NamedTuple):
+    """What lines can be written to.
+
+    Attributes:
+        descriptor: where they go.
+        may_wait: writing waits for a reader, unless it is asked before.
+    """
+
+    descriptor: int
+    may_wait: bool
+
+
+def open_standard(stream: int) -> Opened:
+    """Open the standard output (1) or the standard error (2).
+
+    A reader that has stopped must not make the process wait. A terminal is opened anew as non-blocking. Anything else that has a reader is
+    left as it is, because it is shared with other processes: it is asked before each small piece whether it takes anything.
+
+    Raises:
+        OSError: it is closed, or was when the process began.
+    """
+    if (sys.__stdout__, sys.__stderr__)[stream - 1] is None:  # what has its number now is something else
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    kind = os.fstat(stream).st_mode
+    if os.isatty(stream):
+        with suppress(OSError):  # a terminal of another container has no name here
+            return Opened(os.open(os.ttyname(stream), FLAGS & ~os.O_CREAT), may_wait=False)
+    return Opened(stream, may_wait=not stat.S_ISREG(kind))
 
 
 class LineWriter:
@@ -53,7 +84,7 @@ class LineWriter:
         self._clock = clock
         self._batch = batch
         self._descriptor = -1
-        self._may_wait = False  # writing waits for a reader, unless it is asked before
+        self._may_wait = False
         self._lines: list[bytes] = []
         self._size = 0  # bytes of the lines and the rest
         self._write_at = batch  # so many of them are written at once
@@ -63,23 +94,9 @@ class LineWriter:
         self._timer: DelayedCall | None = None
         self._dropped_and_told = 0
 
-    def open_standard(self, stream: int) -> None:
-        """Write to the standard output (1) or the standard error (2).
-
-        A reader that has stopped must not make the process wait. A terminal is opened anew as non-blocking. Anything else that has a
-        reader is left as it is, because it is shared with other processes: it is asked before each small piece whether it takes anything.
-
-        Raises:
-            OSError: it is closed, or was when the process began.
-        """
-        if (sys.__stdout__, sys.__stderr__)[stream - 1] is None:  # what has its number now is something else
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        kind = os.fstat(stream).st_mode
-        if os.isatty(stream):
-            with suppress(OSError):  # a terminal of another container has no name here
-                self._descriptor, self._may_wait = os.open(os.ttyname(stream), FLAGS & ~os.O_CREAT), False
-                return
-        self._descriptor, self._may_wait = stream, not stat.S_ISREG(kind)
+    def use(self, opened: Opened) -> None:
+        """Write to what was opened; what was written to before stays open."""
+        self._descriptor, self._may_wait = opened
 
     def close(self) -> None:
         """Write what there is, and close the descriptor. Lines that come later are lost."""

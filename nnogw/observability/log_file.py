@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 
 from nnogw.interfaces import Clock, DegradedLedger
-from nnogw.observability.line_writer import FLAGS, LineWriter, close_unless_standard
+from nnogw.observability.line_writer import FLAGS, LineWriter, Opened, close_unless_standard, open_standard
 
 #: Seconds that a reader may take nothing before it counts as trouble: one that is only slow for a moment is not worth a word.
 PATIENCE = 5.0
 
 _STANDARD_OUTPUT = 1  # the descriptor itself: twistd puts its own log in the place of sys.stdout
+
+
+def open_log(path: str) -> Opened:
+    """Open the file of a request log, which is created if it does not exist (mode 0640).
+
+    Args:
+        path: the file; ``"-"`` is standard output.
+
+    Raises:
+        OSError: it cannot be opened; for a named pipe, that nobody reads it.
+    """
+    return open_standard(_STANDARD_OUTPUT) if path == "-" else Opened(os.open(path, FLAGS, 0o640), may_wait=False)
 
 
 class LogFile(LineWriter):
@@ -31,7 +43,7 @@ class LogFile(LineWriter):
     """
 
     def __init__(self, path: str, clock: Clock, ledger: DegradedLedger) -> None:
-        super().__init__(f"the request log {path}", clock)
+        super().__init__(_name(path), clock)
         self._path = path
         self._ledger = ledger
         self._untaken_since: float | None = None  # monotonic seconds at which a reader took its last bytes
@@ -42,24 +54,34 @@ class LogFile(LineWriter):
         Raises:
             OSError: it cannot be opened; for a named pipe, that nobody reads it.
         """
-        if self._path == "-":
-            self.open_standard(_STANDARD_OUTPUT)
-        else:
-            self._descriptor = os.open(self._path, FLAGS, 0o640)
+        self.use(open_log(self._path))
 
     def reopen(self) -> None:
         """Write what there is, and open the file anew: it may have been moved away. If that fails, the old one is written on."""
         if self._descriptor < 0:
             return
-        self.flush()
-        before = self._descriptor
         try:
-            self.open()
+            opened = open_log(self._path)
         except OSError as error:
+            self.flush()
             self._ledger.begin("log-not-reopened", self._path, _why(error))
             return
         self._ledger.end("log-not-reopened", self._path)
-        if self._torn and not os.path.sameopenfile(before, self._descriptor):  # a new file begins with a whole line
+        self._change(opened)
+
+    def move(self, path: str, opened: Opened) -> None:
+        """Write what there is, and from now on to the file at `path`, which is `opened`. Nothing more is known of the old file."""
+        self._change(opened)
+        for state in ("log-unwritable", "log-not-reopened"):
+            self._ledger.end(state, self._path)
+        self._path = path
+        self._name = _name(path)
+
+    def _change(self, opened: Opened) -> None:
+        self.flush()
+        before = self._descriptor
+        self.use(opened)
+        if self._torn and not os.path.sameopenfile(before, opened.descriptor):  # a new file begins with a whole line
             self._rest = self._rest.partition(b"\n")[2]
             self._torn = False
             self.dropped += 1
@@ -80,6 +102,10 @@ class LogFile(LineWriter):
         """Tell the ledger."""
         self._untaken_since = None
         self._ledger.end("log-unwritable", self._path)
+
+
+def _name(path: str) -> str:
+    return f"the request log {path}"
 
 
 def _why(error: OSError) -> str:

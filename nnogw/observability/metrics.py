@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from nnogw.errors import UPSTREAM_FAILURE_KINDS, RateLimited
 from nnogw.exchange import Exchange
@@ -15,10 +17,11 @@ from nnogw.exchange import Exchange
 #: Upper bounds of the histograms' buckets, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_NO_ROUTE = "none"
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 
-class RequestMetrics:
+class RequestMetrics(Collector):
     """Counts requests that have ended (a Prometheus collector).
 
     Labels are bounded, whatever clients send: routes and services are the configured ones, methods the usual ones, status codes those
@@ -26,21 +29,38 @@ class RequestMetrics:
     tenth.
 
     Args:
-        services: the names of the services that are configured. Their failures are counted from 0 on, so that ``rate()`` sees the first.
+        services: the names of the services that are configured; see `keep`.
     """
 
     def __init__(self, services: Iterable[str] = ()) -> None:
         self._requests: dict[tuple[str, str, int, str], int] = {}  # route, method, status code, end
-        self._failures = {(service, kind): 0 for service in services for kind in UPSTREAM_FAILURE_KINDS}
+        self._failures: dict[tuple[str, str], int] = {}
         self._bytes: dict[str, list[int]] = {}  # route → in, out
         self._limited: dict[str, int] = {}  # route → refused by a rate limit
         self._total: dict[str, _Histogram] = {}
         self._auth: dict[str, _Histogram] = {}
         self._upstream: dict[str, _Histogram] = {}
+        self.keep((), services)
+
+    def keep(self, routes: Container[str], services: Iterable[str]) -> None:
+        """Forget all routes and services but these, those that the configuration has now: the others would be told of for ever.
+
+        Args:
+            routes: the names of the routes.
+            services: the names of the services. Their failures are counted from 0 on, so that ``rate()`` sees the first.
+        """
+        self._requests = {key: count for key, count in self._requests.items() if _is_kept(key[0], routes)}
+        by_route: tuple[dict[str, Any], ...] = (self._bytes, self._limited, self._total, self._auth, self._upstream)
+        for counts in by_route:
+            for route in [route for route in counts if not _is_kept(route, routes)]:
+                del counts[route]
+        self._failures = {
+            (service, kind): self._failures.get((service, kind), 0) for service in services for kind in UPSTREAM_FAILURE_KINDS
+        }
 
     def observe(self, exchange: Exchange) -> None:
         """Count a request that has ended."""
-        route = "none" if exchange.route is None else exchange.route.name
+        route = _NO_ROUTE if exchange.route is None else exchange.route.name
         key = (route, _METHODS.get(exchange.method, "other"), exchange.status, exchange.end)
         self._requests[key] = self._requests.get(key, 0) + 1
         sizes = self._bytes.get(route)
@@ -107,6 +127,10 @@ def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, st
     """
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def _is_kept(route: str, routes: Container[str]) -> bool:
+    return route == _NO_ROUTE or route in routes
 
 
 class _Histogram:

@@ -131,6 +131,15 @@ class Outage:
             self._followers[state] = None
             self._ledger.begin(state, self._name, reason)
 
+    def forget(self) -> None:
+        """Forget all failures: the source is another one now, or none."""
+        self._failures.count = self._silences.count = 0
+        self._several = self.silent = self._troubled = False
+        self._subject = None
+        if self.ongoing:
+            self._end()
+        self._over_at = None
+
     def _end(self) -> None:
         self.ongoing = False
         self._in_a_row = 0

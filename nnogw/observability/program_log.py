@@ -9,7 +9,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
 from zope.interface import implementer
 
 from nnogw.interfaces import ReactorThread
-from nnogw.observability.line_writer import LineWriter
+from nnogw.observability.line_writer import LineWriter, open_standard
 
 STANDARD_OUTPUT = 1  # the descriptors themselves: twistd puts its log in the place of sys.stdout and sys.stderr
 STANDARD_ERROR = 2
@@ -44,7 +44,7 @@ class ProgramLog(LineWriter):
         if not self._opened:
             self._opened = True
             with suppress(OSError):  # it is closed: then there is nobody to tell
-                self.open_standard(self._stream)
+                self.use(open_standard(self._stream))
         super().write(line)
 
     def show(self, text: str) -> None:

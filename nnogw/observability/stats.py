@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from attrs import field, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 import twisted
 from nnogw import __version__
@@ -16,16 +18,31 @@ from nnogw.interfaces import ClientConnections, LimitTable, LogWriter, ServiceCo
 from nnogw.observability.ledger import Ledger
 
 
+class ConfigurationStats(NamedTuple):
+    """Which generation of the configuration serves.
+
+    Attributes:
+        generation: its number, from 1 on.
+        since: Unix seconds at which it took over.
+        retiring: how many earlier ones still have requests under way.
+    """
+
+    generation: int
+    since: float
+    retiring: int
+
+
 @frozen(eq=False)
-class Stats:
+class Stats(Collector):
     """Everything that can be seen of a running gateway (a Prometheus collector)."""
 
     verdicts: VerdictTable
     limits: LimitTable
-    services: Mapping[str, ServiceConnections | None]  # None: not configured
+    services: Callable[[], Mapping[str, ServiceConnections | None]]  # those of the configuration that counts; None: not configured
     clients: ClientConnections
     log: LogWriter
     ledger: Ledger
+    configuration: Callable[[], ConfigurationStats]
     started: float = field(factory=time.time)  # Unix seconds
 
     def collect(self) -> Iterator[Metric]:
@@ -33,6 +50,14 @@ class Stats:
         verdicts = self.verdicts
         versions = {"version": __version__, "python": platform.python_version(), "twisted": twisted.__version__}
         yield InfoMetricFamily("nnogw_build", "Versions of the gateway, of Python and of Twisted.", versions)
+        configuration = self.configuration()
+        yield GaugeMetricFamily("nnogw_config_generation", "The generation of the configuration that serves.", configuration.generation)
+        yield GaugeMetricFamily(
+            "nnogw_config_changed_timestamp_seconds", "When that generation took over, in Unix seconds.", configuration.since
+        )
+        yield GaugeMetricFamily(
+            "nnogw_config_generations_retiring", "Earlier generations that still have requests under way.", configuration.retiring
+        )
         yield GaugeMetricFamily("nnogw_client_connections", "Open client connections.", self.clients.connections)
         yield GaugeMetricFamily("nnogw_requests_in_flight", "Requests in progress.", self.clients.in_flight)
         lookups = CounterMetricFamily("nnogw_verdict_lookups", "Lookups in the verdict cache, by result.", labels=("result",))
@@ -62,7 +87,7 @@ class Stats:
             "nnogw_rate_limit_evictions", "Rate limit windows evicted because the table was full.", self.limits.evictions
         )
         upstreams = GaugeMetricFamily("nnogw_upstream_connections", "Open connections to services, by state.", labels=("service", "state"))
-        for name, service in self.services.items():
+        for name, service in self.services().items():
             if service is not None:
                 upstreams.add_metric((name, "busy"), service.pool.open - service.pool.idle)
                 upstreams.add_metric((name, "idle"), service.pool.idle)
@@ -76,12 +101,18 @@ class Stats:
     def document(self) -> dict[str, object]:
         """Return the same for people and scripts, as a JSON-serialisable object."""
         verdicts = self.verdicts
+        configuration = self.configuration()
         return {
-            "started": datetime.fromtimestamp(self.started, timezone.utc).isoformat(timespec="milliseconds"),
+            "started": _iso(self.started),
+            "configuration": {
+                "generation": configuration.generation,
+                "since": _iso(configuration.since),
+                "retiring": configuration.retiring,
+            },
             "connections": self.clients.connections,
             "connectionStates": self.clients.states,
             "inFlight": self.clients.in_flight,
-            "services": {name: _service(service) for name, service in self.services.items()},
+            "services": {name: _service(service) for name, service in self.services().items()},
             "verdicts": {
                 "entries": verdicts.entries,
                 "negativeEntries": verdicts.negative_entries,
@@ -102,7 +133,11 @@ class Stats:
         }
 
 
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
+
+
 def _service(service: ServiceConnections | None) -> dict[str, object]:
     if service is None:
         return {"configured": False}
-    return {"configured": True, "address": service.address, "connections": service.pool.open, "idle": service.pool.idle}
+    return {"configured": True, "address": service.label, "connections": service.pool.open, "idle": service.pool.idle}

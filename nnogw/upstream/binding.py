@@ -55,6 +55,13 @@ class Binding:
     endpoint: Binding | None = None
     lockfile: bool = False
 
+    @property
+    def name(self) -> str:
+        """The name that has to be resolved to connect; empty if there is none."""
+        if self.endpoint is not None:
+            return self.endpoint.name
+        return "" if self.scheme == "unix" or as_address(self.host) is not None else self.host
+
 
 def split_endpoint(description: str) -> tuple[str, list[str], dict[str, str]]:
     """Return the scheme of an endpoint string, its positional and its named arguments."""

@@ -15,15 +15,17 @@ from zope.interface import implementer
 from nnogw.interfaces import Clock, DelayedCall, Reactor
 from nnogw.upstream.binding import Binding, as_address
 from nnogw.upstream.resolver import LookupFailed, Resolver
-from nnogw.upstream.tls import VerifiedTls, tls_for
+from nnogw.upstream.tls import VerifiedTls
 from nnogw.wire.transport.connect_errors import StillResolving
 
 #: Seconds that one address of a name has before the next is tried too (RFC 8305 §5: 100 ms at least); after a refusal it is tried at once.
 ATTEMPT_DELAY = 0.1
+#: Seconds for an attempt where the binding does not say: the time limit of whoever connects is the only one.
+_NO_LIMIT = 86_400.0
 
 
-def endpoint_for(binding: Binding, reactor: Reactor, resolver: Resolver, timeout: float) -> IStreamClientEndpoint:
-    """Return the endpoint that `binding` describes; reads the files of TLS.
+def endpoint_for(binding: Binding, reactor: Reactor, resolver: Resolver, tls: VerifiedTls | None = None) -> IStreamClientEndpoint:
+    """Return the endpoint that `binding` describes.
 
     Cancelling its ``connect`` fails with `CancelledError`, and leaves nothing open.
 
@@ -31,19 +33,15 @@ def endpoint_for(binding: Binding, reactor: Reactor, resolver: Resolver, timeout
         binding: where the service is.
         reactor: makes the connections.
         resolver: knows the addresses of names.
-        timeout: seconds for an attempt, where the binding does not say.
-
-    Raises:
-        BadBinding, OSError: as `nnogw.upstream.tls.tls_for`.
+        tls: begins TLS on its connections; None for none.
     """
-    if binding.scheme == "tls":
-        inner = binding if binding.endpoint is None else binding.endpoint
-        return TlsEndpoint(tls_for(binding), _plain(inner, reactor, resolver, timeout), reactor)
-    return _plain(binding, reactor, resolver, timeout)
+    if tls is None:
+        return _plain(binding, reactor, resolver)
+    return TlsEndpoint(tls, _plain(binding if binding.endpoint is None else binding.endpoint, reactor, resolver), reactor)
 
 
-def _plain(binding: Binding, reactor: Reactor, resolver: Resolver, timeout: float) -> IStreamClientEndpoint:
-    patience = timeout if binding.timeout is None else binding.timeout
+def _plain(binding: Binding, reactor: Reactor, resolver: Resolver) -> IStreamClientEndpoint:
+    patience = _NO_LIMIT if binding.timeout is None else binding.timeout
     if binding.scheme == "unix":
         return DirectEndpoint(UNIXClientEndpoint(reactor, binding.path, patience, binding.lockfile), reactor)
     if as_address(binding.host) is not None:
@@ -86,7 +84,7 @@ class NameEndpoint:
         resolver: knows the addresses.
         host: the name.
         port: the port.
-        timeout: seconds for each attempt.
+        timeout: seconds for each attempt; None for no limit of its own.
         bind_address: the address that connections come from; empty for any.
     """
 

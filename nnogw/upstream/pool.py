@@ -22,27 +22,32 @@ T = TypeVar("T")
 class ConnectionPool:
     """Connections to one endpoint; the one used last is reused first, so that the others can grow old and close.
 
+    A pool outlives the configuration that it was made for. The time limits of a request come with the request.
+
     Args:
         endpoint: where they lead.
         tls: the endpoint's connections are TLS.
-        clock, turn: the reactor's time and the end of its turns.
-        settings: the service's times (seconds) and `max_idle_connections`.
+        clock: the reactor's time.
+        batch: collects writes until the end of the reactor's turn.
+        settings: the service's times (seconds) and `max_idle_connections`, at first.
+
+    Attributes:
+        limits: how long the states of a connection may last that no request has used yet.
+        open: how many connections are established.
     """
 
     def __init__(self, endpoint: IStreamClientEndpoint, *, tls: bool, clock: Clock, batch: WriteBatch, settings: ServiceSettings) -> None:
         self.clock = clock
         self.batch = batch
-        self.idle_timeout = settings.idle_timeout
-        self.state_limits = upstream_limits(settings)
-        self._connect_timeout = settings.connect_timeout
+        self.limits = upstream_limits(settings)
         self._max_idle = settings.max_idle_connections
         self._endpoint = endpoint
         self._factory = Factory.forProtocol(lambda: UpstreamConnection(self, tls=tls))
         self._factory.noisy = False
         self._idle: dict[UpstreamConnection, None] = {}  # a dict is an ordered set: popitem takes the newest
         self._connecting: dict[Deferred[UpstreamConnection], None] = {}
-        self._closed = False
-        self.open = 0  # connections that are established
+        self._retired = False
+        self.open = 0
 
     @property
     def idle(self) -> int:
@@ -62,17 +67,20 @@ class ConnectionPool:
             connection.close()
         return None
 
-    def connect(self) -> Deferred[UpstreamConnection]:
+    def connect(self, timeout: float) -> Deferred[UpstreamConnection]:
         """Return a new connection; cancelling gives up.
 
+        Args:
+            timeout: seconds that it may take.
+
         Raises (in the Deferred):
-            UpstreamTimeout: it took longer than ``connect_timeout``, the TLS handshake included.
+            UpstreamTimeout: it took longer, the TLS handshake included.
             UpstreamFailed: it was refused, the name is not known, or the certificate is not to be trusted.
         """
         connecting: Deferred[UpstreamConnection] = self._endpoint.connect(self._factory)  # type: ignore[assignment]  # the factory's only kind
         connecting.addCallback(lambda connection: connection.ready or succeed(connection))
         self._connecting[connecting] = None
-        within(self._connect_timeout, connecting, self.clock, timed_out)
+        within(timeout, connecting, self.clock, timed_out)
         connecting.addErrback(cannot_connect)
         connecting.addBoth(self._connected, connecting)
         return connecting
@@ -87,7 +95,7 @@ class ConnectionPool:
 
     def released(self, connection: UpstreamConnection) -> None:
         """Keep `connection` for the next request, unless there are enough."""
-        if len(self._idle) < self._max_idle and not self._closed:
+        if len(self._idle) < self._max_idle and not self._retired:
             self._idle[connection] = None
         else:
             connection.close()
@@ -101,10 +109,24 @@ class ConnectionPool:
         self.open -= 1
         self._idle.pop(connection, None)
 
-    def close(self) -> None:
-        """Close what is idle now, and what is busy as soon as it is released; give up connections that are being made."""
-        self._closed = True
-        for connecting in list(self._connecting):
-            connecting.cancel()
+    def renew(self, settings: ServiceSettings) -> None:
+        """Let other settings count: for what is idle at once, for what is busy with its next request."""
+        self.limits = upstream_limits(settings)
+        self._max_idle = settings.max_idle_connections
+        idle = list(self._idle)
+        for connection in idle:
+            connection.renew(self.limits)
+        for connection in idle[: max(0, len(idle) - self._max_idle)]:
+            connection.close()
+
+    def retire(self) -> None:
+        """Close what is idle now, and what is busy as soon as it is released. Requests that began before may still connect."""
+        self._retired = True
         for connection in list(self._idle):
             connection.close()
+
+    def close(self) -> None:
+        """Retire, and give up connections that are being made."""
+        self.retire()
+        for connecting in list(self._connecting):
+            connecting.cancel()

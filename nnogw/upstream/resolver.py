@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred, fail, succeed
@@ -91,6 +91,7 @@ class Resolver:
         self._lookup = lookup
         self._start = start
         self._names: dict[str, _Name] = {}
+        self._in_use: Container[str] | None = None  # None: all
         self._lookups = 0  # under way
         self._closed = False
 
@@ -128,6 +129,19 @@ class Resolver:
         now = self._reactor.seconds()
         if name is not None and now >= name.learnt + FAILURE_LIFE:
             name.fresh_until = min(name.fresh_until, now)
+
+    def keep(self, hosts: Container[str], life: float) -> None:
+        """Forget all names but `hosts`, those that the configuration has now; one that is being looked up is forgotten afterwards.
+
+        Args:
+            hosts: the names.
+            life: seconds that an answer is fresh from now on.
+        """
+        self._in_use = hosts
+        self._life = life
+        for host, name in list(self._names.items()):
+            if host not in hosts and not name.looking:
+                self._forget(host)
 
     def close(self) -> None:
         """Give up: whoever waits fails, and what is still being looked up is of no interest any more."""
@@ -192,6 +206,12 @@ class Resolver:
         _stop(name.patience)
         name.patience = None
         self._tell(name, name.addresses, failure)
+        if self._in_use is not None and host not in self._in_use:
+            self._forget(host)
+
+    def _forget(self, host: str) -> None:
+        del self._names[host]
+        self._ledger.end("name-unresolved", host)
 
     def _tell(self, name: _Name, addresses: tuple[str, ...] | None, failure: str) -> None:
         waiting, name.waiting = name.waiting, {}

@@ -1,58 +1,58 @@
-"""A service behind the gateway: where it is, and how a request gets there."""
+"""A service behind the gateway: what requests to it are like, and how one gets there."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from nnogw.errors import UpstreamFailed, UpstreamTimeout
-from nnogw.interfaces import DegradedLedger, Reactor
-from nnogw.observability.outage import Outage
 from nnogw.settings import ServiceSettings
+from nnogw.upstream.address import Address, AddressKey
+from nnogw.upstream.addresses import Addresses
 from nnogw.upstream.binding import Binding, ascii_host, parse_binding
-from nnogw.upstream.endpoints import endpoint_for
 from nnogw.upstream.pool import ConnectionPool
-from nnogw.upstream.resolver import Resolver
+from nnogw.upstream.tls import TlsFiles
 from nnogw.wire.http1.client import DiedUnused, UpstreamRequest
+from nnogw.wire.http1.limits import TimeLimits, upstream_limits
 from nnogw.wire.response import UpstreamResponse
-from nnogw.wire.transport.write_batch import WriteBatch
 
 #: Methods whose request may be sent twice (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 
 
-class Upstream:
-    """One service.
+@frozen(eq=False)
+class Service:
+    """One service, as one generation of the configuration has it. Its address, with the connections, outlives that.
 
-    Args:
+    Attributes:
         name: the service's name.
-        address: where it is, as an operator wrote it.
+        label: where it is, as an operator wrote it.
         host: the value of ``Host`` that it expects.
         base_path: put in front of every path; without a trailing slash.
-        pool: its connections.
+        address: its connections, and what is known of them.
         settings: the service's settings.
-        ledger: told of ``service-failing``; None for nobody.
+        limits: how long the states of its connections may last, from the settings.
     """
 
-    def __init__(
-        self,
-        name: str,
-        address: str,
-        host: bytes,
-        base_path: bytes,
-        pool: ConnectionPool,
-        settings: ServiceSettings,
-        ledger: DegradedLedger | None = None,
-    ) -> None:
-        self.name = name
-        self.address = address
-        self.host = host
-        self.base_path = base_path
-        self.pool = pool
-        self.settings = settings
-        self._outage = Outage("service-failing", name, seconds=pool.clock.seconds, ledger=ledger)
+    name: str
+    label: str
+    host: bytes
+    base_path: bytes
+    address: Address
+    settings: ServiceSettings
+    limits: TimeLimits = field(init=False)
+
+    @limits.default
+    def _limits(self) -> TimeLimits:
+        return upstream_limits(self.settings)
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """Its connections."""
+        return self.address.pool
 
     def send(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
         """Send `request` over a pooled connection or a new one, and return the answer.
@@ -63,15 +63,17 @@ class Upstream:
         Raises (in the Deferred): as `UpstreamConnection.send` and `ConnectionPool.connect` do.
         """
         repeatable = request.repeatable or (request.body is None and request.method in IDEMPOTENT)
-        connection = self.pool.take(look=not repeatable)
+        connection = self.address.pool.take(look=not repeatable)
         if connection is None:
             return self._send_anew(request)
-        outage = self._outage
-        return connection.send(request).addCallbacks(outage.succeeded, self._died, errbackArgs=(request, repeatable, outage.successes))
+        outage = self.address.outage
+        response = connection.send(request, self.limits)
+        return response.addCallbacks(outage.succeeded, self._died, errbackArgs=(request, repeatable, outage.successes))
 
     def _send_anew(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
-        outage = self._outage
-        response = self.pool.connect().addCallback(lambda connection: connection.send(request))
+        outage = self.address.outage
+        connecting = self.address.pool.connect(self.settings.connect_timeout)
+        response = connecting.addCallback(lambda connection: connection.send(request, self.limits))
         return response.addCallbacks(outage.succeeded, self._failed, errbackArgs=(outage.successes,))
 
     def _died(self, failure: Failure, request: UpstreamRequest, repeatable: bool, successes: int) -> Deferred[UpstreamResponse] | Failure:
@@ -85,39 +87,36 @@ class Upstream:
         """Count what the service did wrong; a client that leaves or whose body breaks off is none of that."""
         error = failure.value
         if isinstance(error, (UpstreamFailed, UpstreamTimeout)):
-            self._outage.failed(error.reason, successes)
+            self.address.outage.failed(error.reason, successes)
         return failure
 
 
-def upstream_for(
-    name: str, settings: ServiceSettings, reactor: Reactor, batch: WriteBatch, resolver: Resolver, ledger: DegradedLedger | None = None
-) -> Upstream | None:
+def service_for(name: str, settings: ServiceSettings, addresses: Addresses, files: TlsFiles | None = None) -> Service | None:
     """Return the service that `settings` describe, or None if they have neither a binding nor a URL.
 
     Args:
         name: the service's name.
         settings: where it is; a binding goes before a URL.
-        reactor: makes the connections and tells the time.
-        batch: collects writes until the end of the reactor's turn.
-        resolver: knows the addresses of names.
-        ledger: told when the service fails for a while; None for nobody.
+        addresses: has the address, if it is in use already.
+        files: what is in the files of a ``tls`` binding.
+
+    Raises:
+        BadBinding: the files do not hold what they should.
     """
     base_path = b""
     if settings.binding:
         binding = parse_binding(settings.binding)
-        address = settings.binding
+        label = settings.binding
     elif settings.url:
         url = urlsplit(settings.url)
         tls = url.scheme == "https"
         binding = Binding("tls" if tls else "tcp", ascii_host(url.hostname or ""), url.port or (443 if tls else 80))
         base_path = url.path.rstrip("/").encode("ascii")
-        address = f"{url.scheme}://{url.netloc}"
+        label = f"{url.scheme}://{url.netloc}"
     else:
         return None
-    tls = binding.scheme == "tls"
-    endpoint = endpoint_for(binding, reactor, resolver, settings.connect_timeout)
-    pool = ConnectionPool(endpoint, tls=tls, clock=reactor, batch=batch, settings=settings)
-    return Upstream(name, address, _authority(binding.host, binding.port, tls=tls), base_path, pool, settings, ledger)
+    address = addresses.find(AddressKey(name, binding, files or TlsFiles()), settings)
+    return Service(name, label, _authority(binding.host, binding.port, tls=binding.scheme == "tls"), base_path, address, settings)
 
 
 def _authority(host: str, port: int, *, tls: bool) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
@@ -120,50 +122,78 @@ class VerifiedTls:
         return ""
 
 
-def tls_for(binding: Binding) -> VerifiedTls:
-    """Return the TLS of a ``tls`` binding; reads its files.
+@frozen
+class TlsFiles:
+    """What is in the files that a ``tls`` binding names: PEM, as it was read.
+
+    Attributes:
+        authorities: the files of the authorities that are trusted; none for the system's.
+        certificate, key: the gateway's own certificate, with its chain, and its key.
+    """
+
+    authorities: tuple[bytes, ...] = field(default=(), repr=False)
+    certificate: bytes = field(default=b"", repr=False)
+    key: bytes = field(default=b"", repr=False)
+
+
+def read_files(binding: Binding) -> TlsFiles:
+    """Read the files that a ``tls`` binding names.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    authorities: tuple[bytes, ...] = ()
+    if binding.trust_roots:
+        found = (path for path in sorted(Path(binding.trust_roots).iterdir()) if path.suffix.lower() == ".pem")
+        authorities = tuple(path.read_bytes() for path in found)
+    if not binding.certificate:
+        return TlsFiles(authorities)
+    certificate = Path(binding.certificate).read_bytes()
+    return TlsFiles(authorities, certificate, Path(binding.private_key).read_bytes() if binding.private_key else certificate)
+
+
+def tls_for(binding: Binding, files: TlsFiles) -> VerifiedTls:
+    """Return the TLS of a ``tls`` binding.
+
+    Args:
+        binding: where the service is, and the names of the files.
+        files: what is in them.
 
     Raises:
         BadBinding: a file does not hold what it should.
-        OSError: a file cannot be read.
     """
-    trust_root = _authorities(binding.trust_roots) if binding.trust_roots else None
+    trust_root = _authorities(binding.trust_roots, files.authorities) if binding.trust_roots else None
     if not binding.certificate:
         return VerifiedTls(binding.host, trust_root=trust_root)
-    certificates = _certificates(binding.certificate)
+    certificates = _certificates(files.certificate)
     if not certificates:
         raise BadBinding(f"there is no certificate (PEM) in {binding.certificate}")
     path = binding.private_key or binding.certificate
-    key = _private_key(path)
+    key = _private_key(path, files.key)
     try:
         return VerifiedTls(binding.host, trust_root=trust_root, certificate=certificates[0], key=key, chain=certificates[1:])
     except SSL.Error:
         raise BadBinding(f"the key in {path} does not fit the certificate in {binding.certificate}") from None
 
 
-def _authorities(directory: str) -> Any:  # Any: as `trust_root`
-    found = [
-        Certificate(certificate)
-        for path in sorted(Path(directory).iterdir())
-        if path.suffix.lower() == ".pem"
-        for certificate in _certificates(str(path))
-    ]
+def _authorities(directory: str, files: Sequence[bytes]) -> Any:  # Any: as `trust_root`
+    found = [Certificate(certificate) for content in files for certificate in _certificates(content)]
     if not found:
         raise BadBinding(f"there is no certificate in {directory} (*.pem)")
     return trustRootFromCertificates(found)
 
 
-def _certificates(path: str) -> list[crypto.X509]:
-    """Return the certificates in a PEM file, none if it holds other things."""
+def _certificates(content: bytes) -> list[crypto.X509]:
+    """Return the certificates in the content of a PEM file, none if it holds other things."""
     try:
-        return [crypto.X509.from_cryptography(found) for found in x509.load_pem_x509_certificates(Path(path).read_bytes())]
+        return [crypto.X509.from_cryptography(found) for found in x509.load_pem_x509_certificates(content)]
     except ValueError:
         return []
 
 
-def _private_key(path: str) -> crypto.PKey:
+def _private_key(path: str, content: bytes) -> crypto.PKey:
     try:
-        key = load_pem_private_key(Path(path).read_bytes(), None)
+        key = load_pem_private_key(content, None)
         return crypto.PKey.from_cryptography_key(key)  # type: ignore[arg-type]  # a kind that it does not know is its TypeError
     except (ValueError, TypeError):  # a TypeError if it is encrypted
         raise BadBinding(f"there is no private key (PEM, not encrypted) in {path}") from None

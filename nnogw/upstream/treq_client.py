@@ -14,7 +14,7 @@ from nnogw.bodies import Body, BodyConsumer
 from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Answer
-from nnogw.upstream.service import Upstream
+from nnogw.upstream.service import Service
 from nnogw.wire.http1.client import UpstreamRequest
 
 #: Fields that the wire sets by itself.
@@ -25,8 +25,8 @@ _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connec
 class UpstreamAgent:
     """An `IAgent` whose requests all go to one service, over its pooled connections; of a URI only path and query count."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
@@ -38,10 +38,10 @@ class UpstreamAgent:
             (name, value) for name, values in (headers or Headers()).getAllRawHeaders() if name.lower() not in _FRAMING for value in values
         )
         body = None if bodyProducer is None else _ProducedBody(bodyProducer)
-        upstream = self._upstream
+        service = self._service
         repeatable = getattr(bodyProducer, "repeatable", False)  # a producer's own word that it can start anew
-        request = UpstreamRequest(method, upstream.base_path + path, upstream.host, fields.raw, body, repeatable=repeatable)
-        return upstream.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of IResponse is none of an IResponse
+        request = UpstreamRequest(method, service.base_path + path, service.host, fields.raw, body, repeatable=repeatable)
+        return service.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of IResponse is none of an IResponse
 
 
 @implementer(IAgent)
@@ -66,16 +66,16 @@ class ProxyClient(HTTPClient):
     that treq's ``collect`` and ``content`` take.
 
     Args:
-        upstream: the service that all requests go to.
+        service: where all requests go.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
-        super().__init__(UpstreamAgent(upstream))
-        self.upstream = upstream
-        self.name = upstream.name
-        self.address = upstream.address
-        self.preserve_host = upstream.settings.preserve_host
-        self.forward_credentials = upstream.settings.forward_credentials
+    def __init__(self, service: Service) -> None:
+        super().__init__(UpstreamAgent(service))
+        self._service = service
+        self.name = service.name
+        self.address = service.label
+        self.preserve_host = service.settings.preserve_host
+        self.forward_credentials = service.settings.forward_credentials
 
     def forward(
         self,
@@ -87,9 +87,9 @@ class ProxyClient(HTTPClient):
         hinted: Callable[[HeaderFields], None] | None = None,
     ) -> Deferred[Answer]:
         """Send a request, as `nnogw.interfaces.ServiceClient.forward` says."""
-        upstream = self.upstream
-        request = UpstreamRequest(method, upstream.base_path + target, host or upstream.host, fields, body, hinted)
-        return upstream.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of Answer is none of an Answer
+        service = self._service
+        request = UpstreamRequest(method, service.base_path + target, host or service.host, fields, body, hinted)
+        return service.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of Answer is none of an Answer
 
 
 class _ProducedBody:

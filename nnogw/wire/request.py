@@ -5,10 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
+
 from nnogw.bodies import Producer
 from nnogw.errors import GatewayError
+from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, HeaderFields
+from nnogw.headers import TrustedProxies
+from nnogw.routes import RouteTable
+from nnogw.settings import LimitSettings
 from nnogw.wire.body import IncomingBody
+from nnogw.wire.http1.limits import TimeLimits
+
+
+class Generation(Protocol):
+    """One generation of the configuration, as far as requests and connections know it. It does not change."""
+
+    @property
+    def number(self) -> int:
+        """Which one it is, from 1 on."""
+
+    @property
+    def limits(self) -> LimitSettings:
+        """What clients may send."""
+
+    @property
+    def client_limits(self) -> TimeLimits:
+        """How long the states of a client's connection may last."""
+
+    @property
+    def routes(self) -> RouteTable:
+        """Where paths lead."""
+
+    @property
+    def trusted(self) -> TrustedProxies:
+        """The proxies in front of us that may say who the client is."""
+
+    @property
+    def pipeline(self) -> Callable[[Exchange], Deferred[Response]]:
+        """The whole chain of middlewares."""
 
 
 class Channel(Protocol):
@@ -61,6 +96,7 @@ class GatewayRequest:
     It is not a `twisted.web.server.Request`: that reads whole bodies before anybody is asked, and its ``Headers`` alone cost 15 µs.
 
     Attributes:
+        generation: the configuration that answers it.
         method, target: as received.
         fields: the header section.
         http10: the client speaks HTTP/1.0.
@@ -81,6 +117,7 @@ class GatewayRequest:
         "channel",
         "expects_continue",
         "fields",
+        "generation",
         "http10",
         "keep_alive",
         "method",
@@ -92,6 +129,7 @@ class GatewayRequest:
     def __init__(
         self,
         channel: Channel,
+        generation: Generation,
         method: bytes,
         target: bytes,
         fields: HeaderFields,
@@ -102,6 +140,7 @@ class GatewayRequest:
         refusal: GatewayError | None,
     ) -> None:
         self.channel = channel
+        self.generation = generation
         self.method = method
         self.target = target
         self.fields = fields

@@ -11,23 +11,23 @@ from twisted.internet.protocol import ServerFactory
 from twisted.web.resource import Resource
 
 from nnogw.interfaces import Clock
-from nnogw.settings import LimitSettings
-from nnogw.wire.http1.limits import client_limits
 from nnogw.wire.http1.server import GatewayChannel
+from nnogw.wire.request import Generation
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.write_batch import WriteBatch
 
 
 class GatewaySite(ServerFactory):
-    """What all client connections share: the root resource that answers, the limits, the clock.
+    """What all client connections share: the root resource that answers, the configuration that counts, the clock.
 
     Args:
         resource: the root of the resource tree; its ``render`` starts each request.
         clock: the reactor.
-        limits: what clients may send.
+        generation: the configuration that answers requests at first.
         batch: collects writes until the end of the reactor's turn, if it is shared with others.
 
     Attributes:
+        generation: the configuration that answers the requests whose heads are complete from now on.
         channels: the open connections.
         closing: every response says that its connection closes, and no connection is kept for another request.
         draining: idle connections are closed, too.
@@ -35,11 +35,10 @@ class GatewaySite(ServerFactory):
 
     noisy = False
 
-    def __init__(self, resource: Resource, clock: Clock, limits: LimitSettings, batch: WriteBatch | None = None) -> None:
+    def __init__(self, resource: Resource, clock: Clock, generation: Generation, batch: WriteBatch | None = None) -> None:
         self.resource: Any = resource  # its render takes a GatewayRequest, not a twisted.web IRequest
         self.clock = clock
-        self.limits = limits
-        self.state_limits = client_limits(limits)
+        self.generation = generation
         self.batch = batch or WriteBatch(clock)
         self.hangups = HangupWatch(clock)
         self.channels: set[GatewayChannel] = set()
@@ -61,6 +60,17 @@ class GatewaySite(ServerFactory):
     def states(self) -> dict[str, int]:
         """How many connections are in each state, by the state's name."""
         return dict(Counter(channel.state.name for channel in self.channels))
+
+    def renew(self, generation: Generation) -> None:
+        """Let `generation` answer from now on. What is under way ends with the one before."""
+        self.generation = generation
+        for channel in self.channels:
+            channel.renew()
+
+    def retire(self, port: object) -> None:
+        """Close the connections that the listening `port` has accepted as soon as no request is under way on them."""
+        for channel in [channel for channel in self.channels if channel.came_through(port)]:
+            channel.retire()
 
     def buildProtocol(self, addr: IAddress | None) -> GatewayChannel:
         """Return the protocol of a new connection."""

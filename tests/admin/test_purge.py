@@ -12,8 +12,10 @@ from nnogw.admin.pages import Pages
 from nnogw.admin.purge import Purge
 from nnogw.exchange import Exchange, Identity
 from nnogw.identity.platforms import PlatformStatuses
+from nnogw.identity.status_store import StatusStore
+from nnogw.identity.verdict_store import VerdictStore
 from nnogw.identity.verdicts import VerdictCache
-from nnogw.settings import LifecycleSettings, VerdictCacheSettings
+from nnogw.settings import AuthSettings, LifecycleSettings
 from tests.admin.operator import Answer, ask
 from tests.identity.doubles import ReadableLedger, ScriptedService, an_exchange
 
@@ -44,9 +46,11 @@ class PurgeTests(SynchronousTestCase):
         self.iam = TalkingCredentials()
         self.registry = ScriptedService()
         self.registry.answers({"status": "active"})
-        self.verdicts = VerdictCache(VerdictCacheSettings(), self.iam, clock=clock, ledger=ReadableLedger())
-        self.statuses = PlatformStatuses(self.registry.agent(), LifecycleSettings(), clock=clock, ledger=ReadableLedger())
-        self.root = Pages({b"/-/purge": {b"POST": Purge(self.verdicts, self.statuses)}})
+        verdicts = VerdictStore(AuthSettings(), clock=clock, ledger=ReadableLedger())
+        statuses = StatusStore(LifecycleSettings(), clock=clock, ledger=ReadableLedger())
+        self.verdicts = VerdictCache(AuthSettings(), self.iam, verdicts, clock=clock)
+        self.statuses = PlatformStatuses(self.registry.agent(), LifecycleSettings(), statuses, clock=clock)
+        self.root = Pages({b"/-/purge": {b"POST": Purge(verdicts, statuses)}})
         self.use()
         self.iam.asked.clear()
         self.registry.asked.clear()

@@ -24,6 +24,7 @@ class AdminTests(SynchronousTestCase):
             degraded=lambda: self.degraded,
             draining=lambda: self.draining,
             purge=lambda request: json(request, {"purged": 1}),
+            reload=lambda request: json(request, {"reloaded": True}),
         )
 
     def get(self, path: str, **fields: str) -> Answer:
@@ -33,7 +34,7 @@ class AdminTests(SynchronousTestCase):
         """In plain text, for curl."""
         answer = self.get("/")
         self.assertEqual((answer.status, answer.fields["content-type"]), (200, "text/plain; charset=utf-8"))
-        for page in (b"/metrics", b"/status.json", b"/-/live", b"/-/ready", b"/-/degraded", b"/-/purge"):
+        for page in (b"/metrics", b"/status.json", b"/-/live", b"/-/ready", b"/-/degraded", b"/-/purge", b"/-/reload"):
             self.assertIn(page, answer.body)
 
     def test_metrics_come_in_the_format_that_is_asked_for(self) -> None:
@@ -66,3 +67,9 @@ class AdminTests(SynchronousTestCase):
         """Looking changes nothing."""
         self.assertEqual((self.get("/-/purge").status, self.get("/-/purge").fields["allow"]), (405, "POST"))
         self.assertEqual(ask(self.root, "POST", "/-/purge").document, {"purged": 1})
+
+    def test_a_reload_has_to_be_posted_by_the_operator(self) -> None:
+        """Neither a look nor a form of another page lets another configuration take over."""
+        self.assertEqual((self.get("/-/reload").status, self.get("/-/reload").fields["allow"]), (405, "POST"))
+        self.assertEqual(ask(self.root, "POST", "/-/reload", Origin="http://evil.example").status, 403)
+        self.assertEqual(ask(self.root, "POST", "/-/reload").document, {"reloaded": True})

@@ -13,8 +13,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 import nnogw
-from nnogw.assembly import assemble
 from nnogw.errors import GatewayError
+from nnogw.lifecycle.service import GatewayService
+from nnogw.loading import Loaded
 from nnogw.observability.request_log import format_line
 from nnogw.settings import ServiceSettings, Settings
 from tests.admin.operator import ask
@@ -98,8 +99,9 @@ class MetricsTests(SynchronousTestCase):
 
     def test_every_metric_is_described(self) -> None:
         """As Prometheus gets it from a gateway with a service; and none that does not exist."""
-        settings = Settings(services={**Settings().services, "billing": ServiceSettings(url="http://127.0.0.1:1")})
-        answer = ask(assemble(settings, MemoryReactorClock()).admin, "GET", "/metrics")
+        configuration = Loaded(Settings(services={**Settings().services, "billing": ServiceSettings(url="http://127.0.0.1:1")}))
+        service = GatewayService(configuration, lambda: configuration, MemoryReactorClock())
+        answer = ask(service._admin.resource, "GET", "/metrics")
         exposed = re.findall(r"^# TYPE (nnogw_\w+) (\w+)$", answer.body.decode(), re.MULTILINE)
         self.assertGreater(len(exposed), 15)
         described = [name for name, _ in _TERM_OF_A_METRIC.findall(OPERATIONS)]
@@ -185,7 +187,7 @@ class SystemdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.files = {block.caption: block.text for block in blocks(OPERATIONS)}
-        self.unit = self.files["/etc/systemd/system/nnogw.lifecycle.service"]
+        self.unit = self.files["/etc/systemd/system/nnogw.service"]
         self.config = loaded(self.files["/etc/nnogw/nnogw.toml"], {"AUTH_API_KEY": "0123456789abcdef"})
 
     def option(self, name: str) -> str:
@@ -205,7 +207,7 @@ class SystemdTests(SynchronousTestCase):
         self.assertEqual(log, f"/var/log/{self.option('LogsDirectory')}/access.log")
         rotation = self.files["/etc/logrotate.d/nnogw"]
         self.assertTrue(rotation.startswith(f"{log} {{\n"), rotation)
-        self.assertIn("    postrotate\n        systemctl kill --signal=USR1 nnogw.lifecycle.service\n    endscript\n", rotation)
+        self.assertIn("    postrotate\n        systemctl kill --signal=USR1 nnogw.service\n    endscript\n", rotation)
 
     def test_systemd_waits_for_the_drain(self) -> None:
         """It would kill what is still being served."""

@@ -143,7 +143,7 @@ class ReadableLedger:
         self.current.pop((state, subject), None)
 
 
-class ManualJudge:
+class ManualAuthenticator:
     """Leaves each judgement to the test."""
 
     def __init__(self) -> None:

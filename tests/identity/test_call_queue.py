@@ -14,7 +14,7 @@ class CallQueueTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.queue = CallQueue(clock=self.clock, max_calls=4, max_calls_per_address=2, timeout=3)
+        self.queue = CallQueue(clock=self.clock, max_calls=4, max_calls_per_address=2)
         self.begun: list[str] = []
         self.calls: dict[str, Deferred[str]] = {}
 
@@ -26,7 +26,7 @@ class CallQueueTests(SynchronousTestCase):
             self.calls[name] = Deferred()
             return self.calls[name]
 
-        return self.queue.call(name[0], begin)
+        return self.queue.call(name[0], begin, 3)
 
     def end(self, name: str) -> None:
         self.calls.pop(name).callback(name)
@@ -69,7 +69,7 @@ class CallQueueTests(SynchronousTestCase):
         def begin() -> Deferred[str]:
             raise ValueError
 
-        self.failureResultOf(self.queue.call("a", begin).result, ValueError)
+        self.failureResultOf(self.queue.call("a", begin, 3).result, ValueError)
         self.assertEqual(self.queue.under_way, 0)
 
     def test_who_gets_no_turn_in_time_fails_and_is_never_called(self) -> None:
@@ -122,12 +122,48 @@ class CallQueueTests(SynchronousTestCase):
         for call in calls[:-1]:
             self.assertNoResult(call.result)
 
+    def test_with_higher_bounds_what_waits_begins_at_once(self) -> None:
+        """As far as there is room, in turns; what it has waited counts no more."""
+        calls = [self.call(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1", "c2", "d1")]
+        self.assertEqual((self.begun, self.queue.waiting), (["a1", "a2", "b1", "b2"], 5))
+        self.queue.bound(max_calls=7, max_calls_per_address=3)
+        self.assertEqual((self.begun[4:], self.queue.under_way, self.queue.waiting), (["a3", "c1", "d1"], 7, 2))
+        self.clock.advance(3)
+        self.assertEqual([call for call in calls if call.result.called], [calls[3], calls[7]])
+        for call in (calls[3], calls[7]):
+            self.failureResultOf(call.result, QueueFull)
+
+    def test_with_lower_bounds_what_is_under_way_goes_on_and_nothing_begins_until_they_are_kept(self) -> None:
+        for name in ("a1", "a2", "b1", "b2", "a3", "c1"):
+            self.call(name)
+        self.queue.bound(max_calls=2, max_calls_per_address=1)
+        self.assertEqual((self.queue.under_way, self.queue.waiting), (4, 2))
+        self.end("a1")
+        self.end("b1")
+        self.assertEqual((self.begun[4:], self.queue.under_way), ([], 2))
+        self.end("b2")
+        self.assertEqual((self.begun[4:], self.queue.under_way), (["c1"], 2))
+        self.end("c1")
+        self.assertEqual((self.begun[5:], self.queue.under_way), ([], 1))
+        self.end("a2")
+        self.assertEqual((self.begun[5:], self.queue.under_way, self.queue.waiting), (["a3"], 1, 0))
+
+    def test_more_may_wait_than_a_lower_bound_allows(self) -> None:
+        """They came before it. Whoever comes after it waits only if it takes another's place."""
+        calls = [self.call(f"a{number}") for number in range(12)]
+        self.queue.bound(max_calls=1, max_calls_per_address=1)
+        self.assertEqual(self.queue.waiting, 10)
+        self.failureResultOf(self.call("a").result, QueueFull)
+        self.assertNoResult(self.call("b").result)
+        self.failureResultOf(calls[-1].result, QueueFull)
+        self.assertEqual((self.queue.waiting, self.queue.turned_away), (10, 2))
+
     def test_calls_that_end_at_once_are_no_stack(self) -> None:
         """A thousand of them may have waited for one that did not."""
         queue = CallQueue(clock=self.clock, max_calls=1000, max_calls_per_address=1)
         first: Deferred[str] = Deferred()
-        queue.call("a", lambda: first)
-        calls = [queue.call("a", lambda: succeed("done")) for _ in range(3000)]
+        queue.call("a", lambda: first, 3)
+        calls = [queue.call("a", lambda: succeed("done"), 3) for _ in range(3000)]
         first.callback("done")
         self.assertEqual({self.successResultOf(call.result) for call in calls}, {"done"})
         self.assertEqual((queue.under_way, queue.waiting, self.clock.getDelayedCalls()), (0, 0, []))

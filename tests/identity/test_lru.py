@@ -68,17 +68,40 @@ class LruTableTests(SynchronousTestCase):
     def test_clearing_tells_how_many_there_were(self) -> None:
         self.assertEqual((self.table.clear(), len(self.table)), (3, 0))
 
+    def test_a_smaller_table_drops_what_was_not_used_for_the_longest_time(self) -> None:
+        """At once: each of them counts, and is told."""
+        left: list[str] = []
+        table: LruTable[str, int] = LruTable(4, lambda key, value: left.append(key))
+        for value, key in enumerate("abcd"):
+            table.put(key, value)
+        table.get("a")
+        table.resize(2)
+        self.assertEqual((left, table.evictions, len(table)), (["b", "c"], 2, 2))
+        table.put("e", 4)
+        self.assertEqual((left, table.evictions), (["b", "c", "d"], 3))
+        table.resize(0)
+        self.assertEqual((left, len(table)), (["b", "c", "d", "a", "e"], 0))
+
+    def test_a_larger_table_has_room_for_more(self) -> None:
+        self.table.resize(4)
+        for value, key in enumerate("de"):
+            self.table.put(key, value)
+        self.assertEqual((self.keys(), self.table.evictions), ({"b", "c", "d", "e"}, 1))
+
     def test_a_table_of_none_keeps_nothing(self) -> None:
         table: LruTable[str, int] = LruTable(0)
         table.put("a", 1)
         self.assertEqual(len(table), 0)
 
     @settings(deadline=None, max_examples=50)
-    @given(st.lists(st.integers(0, 20), max_size=60), st.integers(1, 5))
-    def test_it_holds_exactly_the_keys_used_last(self, keys: list[int], bound: int) -> None:
-        """Whatever is put: the last `bound` different keys are there, and no other."""
-        table: LruTable[int, str] = LruTable(bound)
-        for key in keys:
-            table.put(key, "value")
-        latest = list(dict.fromkeys(reversed(keys)))[:bound]
-        self.assertEqual({key for key in range(21) if table.get(key)}, set(latest))
+    @given(st.lists(st.lists(st.integers(0, 20), max_size=40), min_size=1, max_size=4), st.lists(st.integers(0, 5), min_size=4, max_size=4))
+    def test_it_holds_exactly_the_keys_used_last(self, keys: list[list[int]], bounds: list[int]) -> None:
+        """Whatever is put: the last different keys are there, as many as its bound allows, which may change meanwhile."""
+        table: LruTable[int, str] = LruTable(5)
+        latest: list[int] = []
+        for some, bound in zip(keys, bounds, strict=False):
+            table.resize(bound)
+            for key in some:
+                table.put(key, "value")
+            latest = list(dict.fromkeys([*reversed(some), *latest[:bound]]))[:bound]
+            self.assertEqual(set(table._entries), set(latest))

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.identity.platforms import PlatformStatuses
+from nnogw.identity.status_store import StatusStore
 from nnogw.settings import LifecycleSettings
 from tests.identity.doubles import ManualAgent, ReadableLedger, ScriptedService, an_exchange
 
@@ -28,9 +29,10 @@ class PlatformStatusesTestCase(SynchronousTestCase):
         self.statuses = self.ask_through(self.registry.agent())
 
     def ask_through(self, agent: Any, service_keys: tuple[str, ...] = ("key-1", "key-2"), **settings: Any) -> PlatformStatuses:
-        return PlatformStatuses(
-            agent, LifecycleSettings(**settings), clock=self.clock, ledger=self.ledger, service_keys=service_keys, base_url="http://r/base"
-        )
+        """Return statuses with a store of their own, which is `self.store` from now on."""
+        lifecycle = LifecycleSettings(**settings)
+        self.store = StatusStore(lifecycle, clock=self.clock, ledger=self.ledger)
+        return PlatformStatuses(agent, lifecycle, self.store, clock=self.clock, service_keys=service_keys, base_url="http://r/base")
 
     def ask(self, platform_id: str = "p1") -> str | Deferred[str | None] | None:
         return self.statuses.status(platform_id, an_exchange())
@@ -124,12 +126,12 @@ class KeepingTests(PlatformStatusesTestCase):
         self.statuses = self.ask_through(self.registry.agent(), max_entries=2)
         for platform_id in ("p1", "p2", "p3"):
             self.learn(platform_id)
-        self.assertEqual(self.statuses.forget_all(), 2)
+        self.assertEqual(self.store.forget_all(), 2)
 
     def test_a_forgotten_status_is_asked_for_again(self) -> None:
         self.learn("p1")
         self.learn("p2")
-        self.statuses.forget("p1")
+        self.store.forget("p1")
         self.registry.answers({"status": "suspended"})
         self.assertEqual((self.learn("p1"), self.ask("p2")), ("suspended", "active"))
 
@@ -156,12 +158,12 @@ class SingleFlightTests(PlatformStatusesTestCase):
         self.assertEqual({self.successResultOf(status) for status in waiting[1:]}, {None})
 
     def test_a_status_that_comes_after_it_was_forgotten_is_not_kept(self) -> None:
-        for forget in (lambda: self.statuses.forget("p1"), self.statuses.forget_all):
+        for forget in (lambda: self.store.forget("p1"), self.store.forget_all):
             status = self.asked()
             forget()
             self.registry.agent().request(b"GET", b"http://r/p1").chainDeferred(self.agent.requests[-1])
             self.assertEqual(self.successResultOf(status), "active")
-            self.assertEqual(self.statuses.forget_all(), 0)
+            self.assertEqual(self.store.forget_all(), 0)
 
 
 class OutageTests(PlatformStatusesTestCase):
@@ -238,10 +240,10 @@ class OutageTests(PlatformStatusesTestCase):
         self.successResultOf(first)
         second = self.ask()
         assert isinstance(second, Deferred)
-        self.statuses.forget("p1")
+        self.store.forget("p1")
         agent.requests[1].errback(Refused())
         self.assertIsNone(self.successResultOf(second))
-        self.assertEqual(self.statuses.forget_all(), 0)
+        self.assertEqual(self.store.forget_all(), 0)
 
 
 class SilenceTests(PlatformStatusesTestCase):

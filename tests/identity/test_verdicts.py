@@ -11,14 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.errors import AuthUnavailable, RateLimited
 from nnogw.exchange import Identity
-from nnogw.identity.call_queue import CallQueue
 from nnogw.identity.failure_limit import FailureLimit
 from nnogw.identity.iam import IamSilent
+from nnogw.identity.verdict_store import VerdictStore
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.interfaces import Verdict
 from nnogw.limiting.memory import MemoryStore
-from nnogw.settings import VerdictCacheSettings
-from tests.identity.doubles import ManualJudge, ReadableLedger, an_exchange
+from nnogw.settings import AuthSettings, VerdictCacheSettings
+from tests.identity.doubles import ManualAuthenticator, ReadableLedger, an_exchange
 
 ADA = Identity("session", "ada", platform_id="p1")
 BOB = Identity("session", "bob", platform_id="p1")
@@ -28,25 +28,32 @@ STALE = ("stale-verdicts", "iam")
 
 
 class VerdictCacheTestCase(SynchronousTestCase):
-    """A cache before a judge that the test answers for, at jitter's middle: lives are what the settings say."""
+    """A cache before an authenticator that the test answers for, at jitter's middle: lives are what the settings say."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
         self.wall = 1_700_000_000.0
         self.jitter = 0.5
-        self.judge = ManualJudge()
+        self.authenticator = ManualAuthenticator()
         self.ledger = ReadableLedger()
         self.cache = self.a_cache()
 
     def a_cache(self, **settings: Any) -> VerdictCache:
+        """Return a cache with a store of its own, which is `self.store` from now on."""
+        return self.a_policy(AuthSettings(cache=VerdictCacheSettings(**settings)))
+
+    def a_policy(self, auth: AuthSettings, **collaborators: Any) -> VerdictCache:
+        """Return a cache that keeps to `auth`."""
+        self.store = VerdictStore(auth, clock=self.clock, ledger=self.ledger)
         return VerdictCache(
-            VerdictCacheSettings(**settings),
-            self.judge,
+            auth,
+            self.authenticator,
+            self.store,
             clock=self.clock,
-            ledger=self.ledger,
             now=lambda: self.wall,
             jitter=lambda: self.jitter,
+            **collaborators,
         )
 
     def ask(self, token: bytes = b"token", kind: str = "session") -> Verdict | Deferred[Verdict]:
@@ -61,12 +68,12 @@ class VerdictCacheTestCase(SynchronousTestCase):
     def learn(self, identity: Identity | None, token: bytes = b"token", kind: str = "session") -> None:
         """Have the cache ask, and answer `identity`."""
         verdict = self.asked(token, kind)
-        self.judge.answers[-1].callback(identity)
+        self.authenticator.answers[-1].callback(identity)
         self.assertEqual(self.successResultOf(verdict), Verdict(identity, "miss"))
 
     def fail_once(self, token: bytes = b"token", reason: str = "away") -> Deferred[Verdict]:
         verdict = self.asked(token)
-        self.judge.answers[-1].errback(AuthUnavailable(reason=reason))
+        self.authenticator.answers[-1].errback(AuthUnavailable(reason=reason))
         return verdict
 
     def assertKept(self, identity: Identity | None, token: bytes = b"token", kind: str = "session") -> None:
@@ -76,7 +83,7 @@ class VerdictCacheTestCase(SynchronousTestCase):
         """Ask, and answer with an outage, which leaves nothing behind."""
         verdict = self.ask(token, kind)
         assert isinstance(verdict, Deferred), verdict
-        self.judge.answers[-1].errback(AuthUnavailable())
+        self.authenticator.answers[-1].errback(AuthUnavailable())
         self.failureResultOf(verdict, AuthUnavailable)
 
 
@@ -89,7 +96,7 @@ class LifeTests(VerdictCacheTestCase):
         self.assertKept(ADA)
         self.clock.advance(0.1)
         self.assertNotKept()
-        self.assertEqual(self.judge.asked, [("session", b"token")] * 2)
+        self.assertEqual(self.authenticator.asked, [("session", b"token")] * 2)
 
     def test_what_is_remembered_of_a_session_is_told_without_a_question(self) -> None:
         """While it is fresh, and only if it is good: neither a refusal nor an API key's verdict counts."""
@@ -98,12 +105,12 @@ class LifeTests(VerdictCacheTestCase):
         self.learn(None, b"refused")
         self.learn(BOB, b"key", "apikey")
         self.assertEqual(self.cache.remembered_session(b"token"), Verdict(ADA, "hit"))
-        self.assertEqual(self.cache.hits, 1)
+        self.assertEqual(self.store.hits, 1)
         for token in (b"refused", b"key"):
             self.assertIsNone(self.cache.remembered_session(token))
         self.clock.advance(60)
         self.assertIsNone(self.cache.remembered_session(b"token"))
-        self.assertEqual(len(self.judge.answers), 3)
+        self.assertEqual(len(self.authenticator.answers), 3)
 
     def test_a_refusal_lives_for_its_own_ttl(self) -> None:
         self.learn(None)
@@ -131,7 +138,7 @@ class LifeTests(VerdictCacheTestCase):
 
     def test_a_session_that_is_over_is_not_kept(self) -> None:
         self.learn(Identity("session", "ada", expires_at=self.wall))
-        self.assertEqual(self.cache.entries, 0)
+        self.assertEqual(self.store.entries, 0)
 
     def test_a_long_session_does_not_lengthen_a_life(self) -> None:
         self.learn(Identity("session", "ada", expires_at=self.wall + 86_400))
@@ -154,16 +161,16 @@ class LifeTests(VerdictCacheTestCase):
         self.learn(ADA)
         self.learn(None)
         self.assertNotKept()
-        self.assertEqual((self.cache.entries, self.cache.negative_entries), (0, 0))
+        self.assertEqual((self.store.entries, self.store.negative_entries), (0, 0))
 
     def test_a_new_verdict_replaces_its_opposite(self) -> None:
         self.learn(None)
         self.clock.advance(10)
         self.learn(ADA)
-        self.assertEqual((self.cache.entries, self.cache.negative_entries), (1, 0))
+        self.assertEqual((self.store.entries, self.store.negative_entries), (1, 0))
         self.clock.advance(60)
         self.learn(None)
-        self.assertEqual((self.cache.entries, self.cache.negative_entries), (0, 1))
+        self.assertEqual((self.store.entries, self.store.negative_entries), (0, 1))
         self.assertKept(None)
 
     def test_a_session_and_an_api_key_of_one_spelling_are_two_credentials(self) -> None:
@@ -178,31 +185,31 @@ class SingleFlightTests(VerdictCacheTestCase):
 
     def test_a_thousand_requests_cost_one_call(self) -> None:
         verdicts = [self.asked() for _ in range(1000)]
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.assertEqual({self.successResultOf(verdict).identity for verdict in verdicts}, {ADA})
-        self.assertEqual((self.cache.calls, self.cache.misses), (1, 1000))
+        self.assertEqual((self.store.calls, self.store.misses), (1, 1000))
 
     def test_one_who_leaves_does_not_disturb_the_others(self) -> None:
         first, second = self.asked(), self.asked()
         first.cancel()
         self.failureResultOf(first, CancelledError)
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.assertEqual(self.successResultOf(second).identity, ADA)
 
     def test_when_all_have_left_the_verdict_is_kept_all_the_same(self) -> None:
         verdict = self.asked()
         verdict.cancel()
         self.failureResultOf(verdict, CancelledError)
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.assertKept(ADA)
 
     def test_an_outage_is_everyones_and_the_next_request_asks_again(self) -> None:
         verdicts = [self.asked(), self.asked()]
-        self.judge.answers[0].errback(AuthUnavailable())
+        self.authenticator.answers[0].errback(AuthUnavailable())
         for verdict in verdicts:
             self.failureResultOf(verdict, AuthUnavailable)
         self.learn(ADA)
-        self.assertEqual((self.cache.calls, self.cache.failures), (2, 1))
+        self.assertEqual((self.store.calls, self.store.failures), (2, 1))
 
 
 class OutageTests(VerdictCacheTestCase):
@@ -237,13 +244,13 @@ class OutageTests(VerdictCacheTestCase):
         self.assertEqual(self.successResultOf(self.fail_once()), Verdict(ADA, "stale"))
         for _ in range(10):
             self.assertEqual(self.ask(), Verdict(ADA, "stale"))
-        self.assertEqual(len(self.judge.answers), 2)
+        self.assertEqual(len(self.authenticator.answers), 2)
         self.clock.advance(1)
         for _ in range(10):
             self.assertEqual(self.ask(), Verdict(ADA, "stale"))
-        self.assertEqual(len(self.judge.answers), 3)
-        self.assertEqual((self.cache.stale, self.cache.failures), (21, 1))
-        self.judge.answers[-1].callback(None)
+        self.assertEqual(len(self.authenticator.answers), 3)
+        self.assertEqual((self.store.stale, self.store.failures), (21, 1))
+        self.authenticator.answers[-1].callback(None)
         self.assertKept(None)
 
     def test_while_iam_is_known_to_be_down_no_stale_verdict_waits(self) -> None:
@@ -253,12 +260,12 @@ class OutageTests(VerdictCacheTestCase):
             self.learn(ADA, b"%d" % number)
         self.clock.advance(60)
         self.go_down()
-        asked = len(self.judge.answers)
+        asked = len(self.authenticator.answers)
         for number in range(20):
             self.assertEqual(self.ask(b"%d" % number), Verdict(ADA, "stale"))
-        self.assertEqual(len(self.judge.answers), asked + 1)
+        self.assertEqual(len(self.authenticator.answers), asked + 1)
         self.assertEqual(set(self.ledger.current), {OUTAGE, STALE})
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.assertEqual(self.ledger.current, {})
         self.assertIsInstance(self.ask(b"19"), Deferred)
 
@@ -269,15 +276,15 @@ class OutageTests(VerdictCacheTestCase):
         self.learn(ADA, b"2")
         self.clock.advance(60)
         self.go_down()
-        asked = len(self.judge.answers)
+        asked = len(self.authenticator.answers)
         self.ask(b"1")
-        self.judge.answers[-1].errback(IamSilent())
+        self.authenticator.answers[-1].errback(IamSilent())
         self.ask(b"2")
-        self.assertEqual(len(self.judge.answers), asked + 1)
+        self.assertEqual(len(self.authenticator.answers), asked + 1)
         self.clock.advance(1)
         self.ask(b"2")
         self.ask(b"1")
-        self.assertEqual(len(self.judge.answers), asked + 2)
+        self.assertEqual(len(self.authenticator.answers), asked + 2)
 
     def test_while_iam_is_known_to_be_down_few_new_credentials_wait_for_it(self) -> None:
         """The others are told at once; the first response is heard, and all may ask again."""
@@ -286,7 +293,7 @@ class OutageTests(VerdictCacheTestCase):
         for verdict in waiting[2:]:
             self.failureResultOf(verdict, AuthUnavailable)
         self.assertNoResult(waiting[0])
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.assertEqual(self.successResultOf(waiting[1]).identity, ADA)
         later = [self.asked(b"later-%d" % number) for number in range(10)]
         for verdict in later:
@@ -302,7 +309,7 @@ class OutageTests(VerdictCacheTestCase):
         """Let IAM be silent until that is known."""
         for number in range(3):
             verdict = self.asked(b"silent-%d" % number)
-            self.judge.answers[-1].errback(IamSilent(reason="no answer within 2 s"))
+            self.authenticator.answers[-1].errback(IamSilent(reason="no answer within 2 s"))
             self.failureResultOf(verdict, AuthUnavailable)
 
     def test_a_stale_verdict_ends_too(self) -> None:
@@ -330,9 +337,9 @@ class OutageTests(VerdictCacheTestCase):
         self.learn(ADA)
         self.clock.advance(60)
         verdict = self.asked()
-        self.judge.answers[-1].errback(ZeroDivisionError())
+        self.authenticator.answers[-1].errback(ZeroDivisionError())
         self.failureResultOf(verdict, ZeroDivisionError)
-        self.assertEqual((self.ledger.current, self.cache.failures), ({}, 0))
+        self.assertEqual((self.ledger.current, self.store.failures), ({}, 0))
 
 
 class ForgettingTests(VerdictCacheTestCase):
@@ -368,10 +375,10 @@ class ForgettingTests(VerdictCacheTestCase):
         before = self.asked()
         self.cache.forget("session", b"token")
         after = self.asked()
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.assertEqual(self.successResultOf(before).identity, ADA)
         self.assertNoResult(after)
-        self.judge.answers[1].callback(None)
+        self.authenticator.answers[1].callback(None)
         self.assertIsNone(self.successResultOf(after).identity)
         self.assertKept(None)
 
@@ -379,7 +386,7 @@ class ForgettingTests(VerdictCacheTestCase):
         before = self.asked()
         self.cache.forget("session", b"token")
         self.learn(None)
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.successResultOf(before)
         self.assertKept(None)
 
@@ -387,7 +394,7 @@ class ForgettingTests(VerdictCacheTestCase):
         self.learn(ADA, b"1")
         self.learn(ADA, b"2")
         self.learn(BOB, b"3")
-        self.assertEqual(self.cache.forget_user("ada"), 2)
+        self.assertEqual(self.store.forget_user("ada"), 2)
         self.assertNotKept(b"1")
         self.assertKept(BOB, b"3")
 
@@ -426,10 +433,10 @@ class ForgettingTests(VerdictCacheTestCase):
         before = self.asked(b"2")
         self.cache.forget_owner("session", b"1")
         after = self.asked(b"2")
-        self.judge.answers[1].callback(ADA)
+        self.authenticator.answers[1].callback(ADA)
         self.assertEqual(self.successResultOf(before).identity, ADA)
         self.assertNoResult(after)
-        self.judge.answers[2].callback(None)
+        self.authenticator.answers[2].callback(None)
         self.assertIsNone(self.successResultOf(after).identity)
         self.assertKept(None, b"2")
 
@@ -438,34 +445,34 @@ class ForgettingTests(VerdictCacheTestCase):
         self.cache = self.a_cache(max_entries=2)
         for number in range(10):
             self.learn(Identity("session", f"user-{number}"), b"%d" % number)
-        self.assertEqual(set(self.cache._of_user), {"user-8", "user-9"})
+        self.assertEqual(set(self.store._of_user), {"user-8", "user-9"})
         self.clock.advance(60)
         self.learn(ADA, b"9")
-        self.assertEqual(set(self.cache._of_user), {"user-8", "ada"})
+        self.assertEqual(set(self.store._of_user), {"user-8", "ada"})
         self.cache.forget("session", b"9")
-        self.assertEqual(set(self.cache._of_user), {"user-8"})
-        self.cache.forget_all()
-        self.assertEqual(self.cache._of_user, {})
+        self.assertEqual(set(self.store._of_user), {"user-8"})
+        self.store.forget_all()
+        self.assertEqual(self.store._of_user, {})
 
     def test_all_verdicts_of_a_platform_can_be_purged(self) -> None:
         for token, identity in ((b"1", ADA), (b"2", BOB), (b"3", EVE)):
             self.learn(identity, token)
-        self.assertEqual(self.cache.forget_platform("p1"), 2)
+        self.assertEqual(self.store.forget_platform("p1"), 2)
         self.assertKept(EVE, b"3")
 
     def test_everything_can_be_purged(self) -> None:
         self.learn(ADA, b"1")
         self.learn(None, b"2")
-        self.assertEqual(self.cache.forget_all(), 2)
-        self.assertEqual((self.cache.entries, self.cache.negative_entries), (0, 0))
+        self.assertEqual(self.store.forget_all(), 2)
+        self.assertEqual((self.store.entries, self.store.negative_entries), (0, 0))
 
     def test_a_purge_also_reaches_verdicts_on_their_way(self) -> None:
-        purges = (lambda: self.cache.forget_user("ada"), lambda: self.cache.forget_platform("p1"), self.cache.forget_all)
+        purges = (lambda: self.store.forget_user("ada"), lambda: self.store.forget_platform("p1"), self.store.forget_all)
         for number, purge in enumerate(purges):
             token = b"token-%d" % number
             verdict = self.asked(token)
             self.assertEqual(purge(), 0)
-            self.judge.answers[-1].callback(ADA)
+            self.authenticator.answers[-1].callback(ADA)
             self.successResultOf(verdict)
             self.assertNotKept(token)
 
@@ -478,9 +485,9 @@ class BoundTests(VerdictCacheTestCase):
         self.learn(ADA, b"a real user")
         for number in range(100_000):
             self.cache.session(b"%d" % number, an_exchange_once)
-            self.judge.answers.pop().callback(None)
-        self.assertEqual((self.cache.entries, self.cache.negative_entries), (1, 1000))
-        self.assertEqual((self.cache.evictions, self.cache.refusals), (99_000, 100_000))
+            self.authenticator.answers.pop().callback(None)
+        self.assertEqual((self.store.entries, self.store.negative_entries), (1, 1000))
+        self.assertEqual((self.store.evictions, self.store.refusals), (99_000, 100_000))
         self.assertKept(ADA, b"a real user")
 
     def test_valid_verdicts_are_bounded_and_the_least_used_goes(self) -> None:
@@ -497,26 +504,25 @@ class BoundTests(VerdictCacheTestCase):
         token = b"a-token-that-" + b"nobody-else-has"
         self.learn(ADA, token)
         self.learn(None, token, "apikey")
-        self.judge.asked.clear()
+        self.authenticator.asked.clear()
         held: set[int] = set()
         frontier: list[Any] = [self.cache]
         while frontier:
             thing = frontier.pop()
-            if id(thing) in held or thing in (self.judge, self.clock) or callable(thing):
+            if id(thing) in held or thing in (self.authenticator, self.clock) or callable(thing):
                 continue
             held.add(id(thing))
             if isinstance(thing, (bytes, str)):
                 self.assertNotIn("nobody-else-has", str(thing))
             frontier.extend(gc.get_referents(thing))
-        self.assertNotIn("nobody-else-has", repr(vars(self.cache)))
+        self.assertNotIn("nobody-else-has", repr(vars(self.store)))
 
     def test_digests_differ_from_process_to_process(self) -> None:
         """Each has a random key; processes that share a secret are given it."""
         digests = set()
         for key in (b"", b"", b"shared", b"shared"):
-            cache = VerdictCache(VerdictCacheSettings(), self.judge, clock=self.clock, ledger=self.ledger, key=key)
-            cache.session(b"token", an_exchange())
-            digests.update(cache._flights._flights)
+            store = VerdictStore(AuthSettings(), clock=self.clock, ledger=self.ledger, key=key)
+            digests.add(store.digest("session", b"token"))
         self.assertEqual(len(digests), 3)
 
     def test_hits_and_misses_are_counted(self) -> None:
@@ -524,7 +530,7 @@ class BoundTests(VerdictCacheTestCase):
         self.assertKept(ADA)
         self.learn(None, b"other")
         self.assertKept(None, b"other")
-        self.assertEqual((self.cache.hits, self.cache.misses, self.cache.refusals, self.cache.calls), (2, 2, 1, 2))
+        self.assertEqual((self.store.hits, self.store.misses, self.store.refusals, self.store.calls), (2, 2, 1, 2))
 
 
 class GuessingTests(VerdictCacheTestCase):
@@ -538,22 +544,16 @@ class GuessingTests(VerdictCacheTestCase):
         return verdict
 
     def limited(self, limit: int = 0, stale_if_error: float = 0, **calls: Any) -> None:
-        self.cache = VerdictCache(
-            VerdictCacheSettings(stale_if_error=stale_if_error),
-            self.judge,
-            clock=self.clock,
-            ledger=self.ledger,
-            calls=CallQueue(clock=self.clock, **calls),
-            failures=FailureLimit(limit, 60, MemoryStore(100, self.clock.seconds)),
-        )
+        auth = AuthSettings(cache=VerdictCacheSettings(stale_if_error=stale_if_error), **calls)
+        self.cache = self.a_policy(auth, failures=FailureLimit(limit, 60, MemoryStore(100, self.clock.seconds)))
 
     def test_they_hold_up_nobody_else(self) -> None:
         """Sixteen of them are under way; the others wait, and another address's new token does not."""
         self.limited()
         guesses = [self.a_guess(b"guess-%d" % number) for number in range(800)]
-        self.assertEqual((len(self.judge.answers), self.cache.queue.waiting), (16, 784))
+        self.assertEqual((len(self.authenticator.answers), self.store.queue.waiting), (16, 784))
         good = self.a_guess(b"good", "192.0.2.1")
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.assertEqual(self.successResultOf(good).identity, ADA)
         self.clock.advance(3)
         for guess in guesses[16:]:
@@ -565,7 +565,7 @@ class GuessingTests(VerdictCacheTestCase):
         self.a_guess(b"1", "2001:db8::1")
         self.a_guess(b"2", "2001:db8::2")
         self.a_guess(b"3", "2001:db8:0:1::1")
-        self.assertEqual([token for _, token in self.judge.asked], [b"1", b"3"])
+        self.assertEqual([token for _, token in self.authenticator.asked], [b"1", b"3"])
 
     def test_who_leaves_gives_up_its_turn_if_nobody_else_waits_for_it(self) -> None:
         """The call of a token that others wait for is made all the same."""
@@ -575,10 +575,10 @@ class GuessingTests(VerdictCacheTestCase):
         for leaver in (alone, one):
             leaver.cancel()
             self.failureResultOf(leaver, CancelledError)
-        self.assertEqual(self.cache.queue.waiting, 1)
-        self.judge.answers[0].callback(None)
-        self.assertEqual([token for _, token in self.judge.asked], [b"first", b"shared"])
-        self.judge.answers[1].callback(ADA)
+        self.assertEqual(self.store.queue.waiting, 1)
+        self.authenticator.answers[0].callback(None)
+        self.assertEqual([token for _, token in self.authenticator.asked], [b"first", b"shared"])
+        self.authenticator.answers[1].callback(ADA)
         self.assertEqual(self.successResultOf(other).identity, ADA)
         self.assertNoResult(self.a_guess(b"alone"))
 
@@ -587,16 +587,16 @@ class GuessingTests(VerdictCacheTestCase):
         self.limited(max_calls_per_address=1)
         guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
         for number in range(3):
-            self.judge.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+            self.authenticator.answers[number].errback(IamSilent(reason="no answer within 2 s"))
         for guess in guesses:
             self.failureResultOf(guess, AuthUnavailable)
-        self.assertEqual((len(self.judge.asked), self.cache.queue.under_way, self.cache.queue.waiting), (3, 0, 0))
+        self.assertEqual((len(self.authenticator.asked), self.store.queue.under_way, self.store.queue.waiting), (3, 0, 0))
 
     def test_a_stale_verdict_serves_where_no_turn_comes(self) -> None:
         """As in an outage: IAM cannot be asked."""
         self.limited(max_calls_per_address=1, stale_if_error=30)
         first = self.a_guess(b"known")
-        self.judge.answers[0].callback(ADA)
+        self.authenticator.answers[0].callback(ADA)
         self.successResultOf(first)
         self.clock.advance(70)
         self.a_guess(b"guess")
@@ -608,15 +608,15 @@ class GuessingTests(VerdictCacheTestCase):
         """Whoever is known goes on, from that address too; so do the others from theirs."""
         self.limited(3)
         known = self.a_guess(b"known")
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.successResultOf(known)
         for number in range(3):
             guess = self.a_guess(b"guess-%d" % number)
-            self.judge.answers[-1].callback(None)
+            self.authenticator.answers[-1].callback(None)
             self.assertIsNone(self.successResultOf(guess).identity)
         error = self.failureResultOf(self.a_guess(b"guess-4"), RateLimited).value
         self.assertEqual(error.headers, ((b"Retry-After", b"60"),))
-        self.assertEqual(self.cache.calls, 4)
+        self.assertEqual(self.store.calls, 4)
         exchange = an_exchange()
         exchange.ip = "192.0.2.66"
         self.assertEqual(self.cache.session(b"known", exchange), Verdict(ADA, "hit"))
@@ -630,15 +630,15 @@ class GuessingTests(VerdictCacheTestCase):
         """IAM is asked about it again, from an address that may ask about no other."""
         self.limited(1)
         known = self.a_guess(b"known")
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.successResultOf(known)
         self.clock.advance(66)
         guess = self.a_guess(b"guess")
-        self.judge.answers[-1].callback(None)
+        self.authenticator.answers[-1].callback(None)
         self.successResultOf(guess)
         self.failureResultOf(self.a_guess(b"another"), RateLimited)
         known = self.a_guess(b"known")
-        self.judge.answers[-1].callback(ADA)
+        self.authenticator.answers[-1].callback(ADA)
         self.assertEqual(self.successResultOf(known).identity, ADA)
 
     def test_it_counts_for_guesses_that_wait_for_their_turn_too(self) -> None:
@@ -646,16 +646,16 @@ class GuessingTests(VerdictCacheTestCase):
         self.limited(3, max_calls_per_address=1)
         guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
         for number in range(3):
-            self.judge.answers[number].callback(None)
+            self.authenticator.answers[number].callback(None)
         for guess in guesses[3:]:
             self.failureResultOf(guess, RateLimited)
-        self.assertEqual(len(self.judge.asked), 3)
+        self.assertEqual(len(self.authenticator.asked), 3)
 
     def test_a_refusal_that_is_remembered_is_no_further_guess(self) -> None:
         """A page that goes on with an expired token does not lock its office out."""
         self.limited(2)
         guess = self.a_guess(b"expired")
-        self.judge.answers[-1].callback(None)
+        self.authenticator.answers[-1].callback(None)
         self.successResultOf(guess)
         exchange = an_exchange()
         exchange.ip = "192.0.2.66"

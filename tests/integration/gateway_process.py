@@ -52,7 +52,9 @@ class GatewayProcess:
     Args:
         test: the test that it runs for.
         arguments: options after ``twistd nnogw``; without ``--listen`` and ``--admin`` it listens on free loopback ports.
-        config: the text of a configuration file; empty for none.
+        config: the text of a configuration file; empty for none. It may have ``{port}`` and ``{admin_port}``.
+        twistd: options before ``nnogw``.
+        listens_by_file: the file says where it listens; there are no options for it.
         environment: variables beside those of this process.
 
     Attributes:
@@ -69,17 +71,21 @@ class GatewayProcess:
         *,
         arguments: Sequence[str] = (),
         config: str = "",
+        twistd: Sequence[str] = (),
+        listens_by_file: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._test = test
         self._arguments = [*arguments]
+        self._twistd = twistd
+        self._listens_by_file = listens_by_file
         self._environment = environment
+        self.port, self.admin_port = free_port(), free_port()
         self.config: Path | None = None
         if config:
-            path = self.config = Path(test.mktemp()).absolute()
-            path.write_text(config, encoding="utf-8")
-            self._arguments += ["--config", str(path)]
-        self.port, self.admin_port = free_port(), free_port()
+            self.config = Path(test.mktemp()).absolute()
+            self.write(config)
+            self._arguments += ["--config", str(self.config)]
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.pid = 0
@@ -107,6 +113,26 @@ class GatewayProcess:
         """The request log on its standard output so far, where nothing else may stand."""
         return [orjson.loads(line) for line in self._child.stdout.split(b"\n")[:-1]]
 
+    def write(self, config: str) -> None:
+        """Replace the text of its configuration file."""
+        assert self.config is not None
+        text = config.replace("{port}", str(self.port)).replace("{admin_port}", str(self.admin_port))
+        self.config.write_text(text, encoding="utf-8")
+
+    async def reload(self, config: str, said: str = "") -> str:
+        """Replace its configuration file, send HUP, and return the line that says what came of it.
+
+        Args:
+            config: the text of the file.
+            said: what the line has to say; by default that another generation serves.
+        """
+        before = len(self.stderr)
+        self.write(config)
+        self.signal("HUP")
+        said = said or "of the configuration serves"
+        await self.until(lambda: said in self.stderr[before:], f"the line of a reload ({said})")
+        return next(line for line in self.stderr[before:].splitlines() if said in line)
+
     async def start(self) -> None:
         """Start it, and return when ``/health`` answers 200. It is stopped when the test is over."""
         self.spawn()
@@ -119,10 +145,10 @@ class GatewayProcess:
 
     def spawn(self) -> None:
         """Start it, and do not wait. It is stopped when the test is over."""
-        command = [str(_TWISTD), "-n", "--pidfile=", "nnogw", *self._arguments]
-        if "--listen" not in self._arguments:
+        command = [str(_TWISTD), "-n", "--pidfile=", *self._twistd, "nnogw", *self._arguments]
+        if "--listen" not in self._arguments and not self._listens_by_file:
             command += ["--listen", f"tcp:{self.port}:interface=127.0.0.1"]
-        if "--admin" not in self._arguments:
+        if "--admin" not in self._arguments and not self._listens_by_file:
             command += ["--admin", f"tcp:{self.admin_port}:interface=127.0.0.1"]
         variables = environment({"PYTHONPATH": str(PROJECT), **(self._environment or {})})
         self._process = reactor.spawnProcess(self._child, sys.executable, [sys.executable, *command], variables, str(PROJECT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
-from nnogw.lifecycle.listeners import StartError
 from nnogw.lifecycle.service import DemoService, GatewayService
+from nnogw.lifecycle.start_errors import StartError
+from nnogw.loading import Loaded
 from nnogw.settings import AuthSettings, ServerSettings, ServiceSettings, Settings
 from nnogw.upstream.resolver import LookupFailed
 from nnogw.wire.transport.ports import PortReactor
@@ -32,12 +34,22 @@ def settings(**server: Any) -> Settings:
     return Settings(server=ServerSettings(**{**defaults, **server}), auth=AuthSettings(api_key=("k",)))
 
 
+def gateway(of: Settings) -> GatewayService:
+    """Return the service of a gateway, not started."""
+    return GatewayService(Loaded(of), lambda: Loaded(of), reactor)
+
+
+def demo(of: Settings, show: Callable[[str], None]) -> DemoService:
+    """Return the service of a demo, not started."""
+    return DemoService(Loaded(of), lambda: Loaded(of), reactor, show)
+
+
 class Binding(TestCase):
     """Where it listens, and what keeps it from it."""
 
     async def started(self, **server: Any) -> GatewayService:
         """Return a running service, which is stopped when the test is over."""
-        service = GatewayService(settings(**server), reactor)
+        service = gateway(settings(**server))
         self.addCleanup(service.stopService)
         service.privilegedStartService()
         service.startService()
@@ -66,7 +78,7 @@ class Binding(TestCase):
 
     async def test_a_request_log_that_cannot_be_opened_is_one_line(self) -> None:
         """Nothing is bound then."""
-        error = self.assertRaises(StartError, GatewayService(settings(access_log="/nowhere/log"), reactor).privilegedStartService)
+        error = self.assertRaises(StartError, gateway(settings(access_log="/nowhere/log")).privilegedStartService)
         self.assertIn("/nowhere/log", str(error))
 
     async def test_reopening_the_log_makes_a_new_file(self) -> None:
@@ -85,14 +97,16 @@ class GivingUp(TestCase):
         """A handshake that never ends is cut, although nobody has asked for it to be."""
         silent = Service(self, lambda _: None)
         services = {**Settings().services, "billing": ServiceSettings(url=f"https://localhost:{silent.port}", connect_timeout=600)}
-        service = GatewayService(evolve(settings(drain_timeout=0), services=services), reactor)
+        service = gateway(evolve(settings(drain_timeout=0), services=services))
         service.privilegedStartService()
         service.startService()
-        connecting = service.gateway.upstreams["billing"].pool.connect()
+        billing = service.generation.services["billing"]
+        assert billing is not None
+        connecting = billing.pool.connect(600)
         await until(lambda: bool(silent.received), "the handshake")
         await service.stopService()
         self.failureResultOf(connecting, CancelledError)
-        self.failureResultOf(service.gateway.resolver.resolve("localhost"), LookupFailed)
+        self.failureResultOf(service.shared.resolver.resolve("localhost"), LookupFailed)
         await silent.visits[0].until_closed()
 
 
@@ -102,7 +116,7 @@ class Demo(TestCase):
     async def test_it_shows_lines_when_it_is_up_and_ends_with_its_platform(self) -> None:
         """Hurried, and asked to reopen its logs, it passes the word on."""
         shown: list[str] = []
-        service = DemoService(settings(), reactor, shown.append)
+        service = demo(settings(), shown.append)
         service.privilegedStartService()
         service.startService()
         self.assertIn("curl -si http://127.0.0.1:", shown[0])
@@ -117,7 +131,7 @@ class Demo(TestCase):
             taken.listen()
             endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
             for wrong, piece in ((settings(listen=(endpoint,)), endpoint), (settings(access_log="/nowhere/log"), "/nowhere/log")):
-                service = DemoService(wrong, reactor, self.fail)
+                service = demo(wrong, self.fail)
                 error = self.assertRaises(StartError, service.privilegedStartService)
                 self.assertIn(piece, str(error))
                 await service.stopService()
@@ -129,7 +143,7 @@ class Demo(TestCase):
             def listenTCP(self, *arguments: Any, **options: Any) -> Any:
                 raise CannotListenError("127.0.0.1", 0, OSError("no ports left"))
 
-        service = DemoService(settings(), reactor, self.fail)
+        service = demo(settings(), self.fail)
         self.patch(service._platform, "_reactor", Full(reactor))
         error = self.assertRaises(StartError, service.privilegedStartService)
         self.assertIn("no loopback port", str(error))
@@ -140,7 +154,7 @@ class Stopping(TestCase):
 
     async def started(self, **server: Any) -> GatewayService:
         """Return a running service; a test stops it."""
-        service = GatewayService(settings(**server), reactor)
+        service = gateway(settings(**server))
         service.privilegedStartService()
         service.startService()
         return service
@@ -212,7 +226,7 @@ class Stopping(TestCase):
         service = await self.started()
         with socket.create_connection(("127.0.0.1", int(service.addresses[0].rpartition(":")[2]))) as client:
             over = Deferred.fromCoroutine(_stopped(service))
-            await until(lambda: service.gateway.site.draining, "the drain")
+            await until(lambda: service.site.draining, "the drain")
             client.sendall(KEPT)
             await over
             client.settimeout(30)
@@ -223,7 +237,7 @@ class Stopping(TestCase):
         service = await self.started(lame_duck=600, drain_timeout=600)
         client = await connect(self, int(service.addresses[0].rpartition(":")[2]))
         client.send(KEPT[:-2])
-        await until(lambda: service.gateway.site.connections == 1, "the connection")
+        await until(lambda: service.site.connections == 1, "the connection")
         over = Deferred.fromCoroutine(_stopped(service))
         with capturedLogs() as events:
             service.cut_short()

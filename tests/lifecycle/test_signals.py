@@ -11,6 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from nnogw.interfaces import ReloadRefused
 from nnogw.lifecycle.signals import Signals
 
 TAKEN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -46,6 +47,7 @@ class SignalsTests(SynchronousTestCase):
         for number in TAKEN:
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.called: list[str] = []
+        self.problems: list[str] = []
         self.reactor = Reactor(self.called)
         self.signals = Signals(self.reactor)
 
@@ -56,6 +58,13 @@ class SignalsTests(SynchronousTestCase):
     def reopen_logs(self) -> None:
         """Take note."""
         self.called.append("reopen")
+
+    def reload(self) -> list[str]:
+        """Take note, and do what the test says."""
+        self.called.append("reload")
+        if self.problems:
+            raise ReloadRefused(self.problems)
+        return []
 
     def send(self, *numbers: int) -> list[str]:
         """Send this process signals; returns what the log says when the reactor has run."""
@@ -109,13 +118,30 @@ class SignalsTests(SynchronousTestCase):
         self.assertEqual(signal.getsignal(signal.SIGTERM), ours)
         self.assertEqual(signal.getsignal(signal.SIGINT), ours)
 
-    def test_hup_and_usr2_change_nothing_and_say_so(self) -> None:
-        """Their default action would end the process."""
+    def test_hup_reloads_the_configuration(self) -> None:
+        """And goes on doing so: each is a reload of its own."""
         self.signals.install()
         self.signals.serve(self)
-        hup, usr2 = self.send(signal.SIGHUP, signal.SIGUSR2)
+        self.assertEqual(self.send(signal.SIGHUP, signal.SIGHUP), ["HUP: reading the configuration anew"] * 2)
+        self.assertEqual(self.called, ["reload", "reload"])
+
+    def test_a_hup_that_changes_nothing_says_why(self) -> None:
+        """In a line for each problem; the next one may succeed."""
+        self.signals.install()
+        self.signals.serve(self)
+        self.problems = ["[limits] max_body: -1", "[routes] 1: no prefix"]
+        self.assertEqual(
+            self.send(signal.SIGHUP)[1:], ["HUP changes nothing: [limits] max_body: -1", "HUP changes nothing: [routes] 1: no prefix"]
+        )
+        self.problems.clear()
+        self.assertEqual(self.send(signal.SIGHUP), ["HUP: reading the configuration anew"])
+
+    def test_usr2_changes_nothing_and_says_so(self) -> None:
+        """Its default action would end the process."""
+        self.signals.install()
+        self.signals.serve(self)
+        (usr2,) = self.send(signal.SIGUSR2)
         self.assertEqual(self.called, [])
-        self.assertIn("HUP changes nothing: the configuration cannot be read again", hup)
         self.assertIn("USR2 changes nothing: ", usr2)
 
     def test_usr1_reopens_the_logs_twistds_own_included(self) -> None:

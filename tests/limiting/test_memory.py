@@ -24,6 +24,7 @@ class UnboundedModel:
         count, ends = self.windows.get(key, (0, 0.0))
         if ends <= now:
             count, ends = 0, now + period
+        ends = min(ends, now + period)  # which is no change, unless the period has become shorter
         allowed = count < limit
         count += allowed
         self.windows[key] = (count, ends)
@@ -78,6 +79,19 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(self.store.hit("a", 5, 60), Decision(False, 5, 0, 60))
         self.assertEqual(self.store.hit("a", 100, 60), Decision(True, 100, 89, 60))
 
+    def test_a_period_that_becomes_shorter_ends_an_open_window_no_later_than_a_new_one(self) -> None:
+        """What was counted stays; one that becomes longer makes no open window longer."""
+        for _ in range(3):
+            self.store.hit("a", 10, 60)
+        self.clock.advance(20)
+        self.assertEqual(self.store.hit("a", 10, 600), Decision(True, 10, 6, 40))
+        self.assertEqual(self.store.hit("a", 10, 5), Decision(True, 10, 5, 5))
+        self.clock.advance(2)
+        self.assertEqual(self.store.hit("a", 10, 5), Decision(True, 10, 4, 3))
+        self.assertEqual(self.store.hit("a", 10, 60), Decision(True, 10, 3, 3))
+        self.clock.advance(3)
+        self.assertEqual(self.store.hit("a", 10, 60), Decision(True, 10, 9, 60))
+
     def test_long_keys_count_as_well_and_are_told_apart(self) -> None:
         long = "/" * 8000
         self.assertEqual(self.store.hit(long + "a", 5, 60).remaining, 4)
@@ -104,6 +118,7 @@ class WindowTests(SynchronousTestCase):
         )
     )
     def test_a_table_that_is_not_full_decides_like_an_unbounded_one(self, steps: list[tuple[str, int, float, int]]) -> None:
+        """Also where limits and periods change while windows are open."""
         clock = Clock()
         store = MemoryStore(6, clock.seconds)
         model = UnboundedModel()
@@ -166,6 +181,42 @@ class FullTableTests(SynchronousTestCase):
         self.assertEqual((self.store.keys, self.store.evictions), (10, 100))
         self.assertEqual([self.store.hit(f"used up {number}", 4, 60).allowed for number in range(9, 0, -1)], [False] * 9)
         self.assertTrue(self.store.hit("used up 0", 4, 60).allowed)
+
+    def test_a_window_whose_limit_changes_belongs_elsewhere_from_then_on(self) -> None:
+        """One that had used up its limit has hardly used a higher one, and is the first to make room; the other way round, the last."""
+        self.hits("raised", 4)
+        self.hits("raised", 1, limit=100)
+        self.hits("lowered", 3, limit=100)
+        self.hits("lowered", 1, limit=3)
+        for number in range(8):
+            self.hits(f"half used {number}", 2)
+        self.hits("newcomer", 3)
+        self.assertEqual(self.store.peek("raised", 100).remaining, 100)
+        self.hits("another", 1)
+        self.assertFalse(self.store.peek("lowered", 3).allowed)
+        self.assertEqual((self.store.keys, self.store.evictions), (10, 2))
+
+    def test_a_window_whose_period_changes_goes_when_it_ends_now(self) -> None:
+        """It is over before the others, and is cleared away when the next one opens."""
+        for number in range(10):
+            self.hits(f"window {number}", 2)
+        self.hits("window 7", 1, period=5)
+        self.clock.advance(5)
+        self.hits("newcomer", 1)
+        self.assertEqual((self.store.keys, self.store.evictions, self.remaining("window 7")), (10, 0, 3))
+
+    def test_with_a_lower_bound_it_makes_room_at_once(self) -> None:
+        """As for newcomers: the least used windows go first. With a higher one nothing happens."""
+        for number in range(5):
+            self.hits(f"half used {number}", 2)
+            self.hits(f"used up {number}", 4)
+        self.store.bound(20)
+        self.assertEqual((self.store.keys, self.store.evictions), (10, 0))
+        self.store.bound(5)
+        self.assertEqual((self.store.keys, self.store.evictions), (5, 5))
+        self.assertEqual([self.store.peek(f"used up {number}", 4).allowed for number in range(5)], [False] * 5)
+        self.hits("newcomer", 1)
+        self.assertEqual((self.store.keys, self.store.evictions), (5, 6))
 
     def test_a_window_that_begins_again_begins_at_the_bottom(self) -> None:
         self.hits("regular", 4)

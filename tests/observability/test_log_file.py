@@ -17,7 +17,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.observability.line_writer import BATCH, FLUSH_INTERVAL, MAX_PENDING
-from nnogw.observability.log_file import PATIENCE, LogFile
+from nnogw.observability.log_file import PATIENCE, LogFile, open_log
 from tests.identity.doubles import ReadableLedger
 
 LINE = b'{"status":200}\n'
@@ -171,6 +171,79 @@ class Reopening(LogFileTestCase):
         self.assertEqual(path.read_bytes(), b"next\n")
         self.assertEqual(log.dropped, 1)
         self.assertEqual(self.ledger.current, {})
+
+
+class Moving(LogFileTestCase):
+    """The configuration names another file."""
+
+    def moved(self, log: LogFile, path: Path) -> Path:
+        log.move(str(path), open_log(str(path)))
+        return path
+
+    def test_lines_from_before_go_to_the_old_file_and_later_ones_to_the_new(self) -> None:
+        log = self.opened(old := self.path())
+        log.write(b"before\n")
+        new = self.moved(log, self.path())
+        log.write(b"after\n")
+        self.tick()
+        self.assertEqual((old.read_bytes(), new.read_bytes()), (b"before\n", b"after\n"))
+
+    def test_the_old_file_is_closed_and_the_new_one_is_opened_anew_from_then_on(self) -> None:
+        log = self.opened(old := self.path())
+        before = os.listdir("/dev/fd")
+        new = self.moved(log, self.path())
+        self.assertEqual(len(os.listdir("/dev/fd")), len(before))
+        old.unlink()
+        new.rename(new.with_suffix(".1"))
+        log.reopen()
+        self.assertEqual((old.exists(), new.exists()), (False, True))
+
+    def test_standard_output_stays_open(self) -> None:
+        """Others share it."""
+        log = self.opened("-")
+        self.moved(log, self.path())
+        os.fstat(1)
+
+    def test_what_the_old_file_did_not_take_goes_to_the_new_one(self) -> None:
+        """And the trouble with the old one is over."""
+        (full := self.path()).symlink_to("/dev/full")
+        log = self.opened(full)
+        log.write(LINE)
+        self.tick()
+        self.assertEqual(list(self.ledger.current), [("log-unwritable", str(full))])
+        new = self.moved(log, self.path())
+        self.assertEqual(self.ledger.current, {})
+        self.tick()
+        self.assertEqual((new.read_bytes(), log.dropped, self.ledger.current), (LINE, 0, {}))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_that_the_old_file_could_not_be_opened_anew_is_of_no_interest_any_more(self) -> None:
+        (folder := self.path()).mkdir()
+        log = self.opened(folder / "log")
+        folder.rename(folder.with_suffix(".1"))
+        log.reopen()
+        self.assertEqual(list(self.ledger.current), [("log-not-reopened", str(folder / "log"))])
+        self.moved(log, self.path())
+        self.assertEqual(self.ledger.current, {})
+
+    def test_a_torn_line_is_not_continued_in_another_file(self) -> None:
+        log = self.opened(old := self.path())
+        log.write(b"whole\n")
+        log.write(b"torn\n")
+        log.write(b"next\n")
+        with _largest_file(8):
+            new = self.moved(log, self.path())
+        self.tick()
+        self.assertEqual((old.read_bytes(), new.read_bytes(), log.dropped), (b"whole\nto", b"next\n", 1))
+
+    def test_trouble_with_the_new_file_is_told_by_its_name(self) -> None:
+        log = self.opened(self.path())
+        (full := self.path()).symlink_to("/dev/full")
+        self.moved(log, full)
+        log.write(LINE)
+        self.tick()
+        self.assertEqual(list(self.ledger.current), [("log-unwritable", str(full))])
+        self.assertEqual(self.told(log.close), [f"1 lines of the request log {full} were lost"])
 
 
 class Trouble(LogFileTestCase):

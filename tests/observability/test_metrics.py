@@ -107,6 +107,28 @@ class RequestMetricsTests(SynchronousTestCase):
                 self.assertEqual(self.value("nnogw_upstream_failures_total", service=service, kind=kind), 0)
         self.assertIsNone(self.value("nnogw_upstream_failures_total", service="cli", kind="connect"))
 
+    def test_what_is_not_configured_any_more_is_forgotten(self) -> None:
+        """Routes with everything that was counted by them, and services; requests without a route are always told of."""
+        self.observe(auth_time=0.5, upstream_time=1.5, upstream_failure="reset")
+        self.observe(status=429, refusal=RateLimited(3), end="gateway")
+        self.observe(route=IAM, auth_time=0.5, upstream_time=1.5)
+        self.observe(route=None, status=404, end="gateway")
+        self.metrics.keep({"/api/v1/iam"}, ["iam"])
+        labels = [sample.labels for family in self.registry.collect() for sample in family.samples]
+        self.assertEqual({found["route"] for found in labels if "route" in found}, {"/api/v1/iam", "none"})
+        self.assertEqual({found["service"] for found in labels if "service" in found}, {"iam"})
+
+    def test_what_is_still_configured_is_counted_on(self) -> None:
+        """A service that has come begins at zero."""
+        self.observe(status=502, upstream_failure="reset")
+        self.metrics.keep({"/api/v1/billing"}, ["search", "billing"])
+        self.observe(status=502, upstream_failure="reset")
+        name = "nnogw_requests_total"
+        self.assertEqual(self.value(name, route="/api/v1/billing", method="GET", status="502", end="upstream"), 2)
+        self.assertEqual(self.value("nnogw_request_duration_seconds_count", route="/api/v1/billing"), 2)
+        self.assertEqual(self.value("nnogw_upstream_failures_total", service="billing", kind="reset"), 2)
+        self.assertEqual(self.value("nnogw_upstream_failures_total", service="search", kind="reset"), 0)
+
     def test_every_metric_explains_itself(self) -> None:
         """In a sentence, under a name that says whose it is."""
         families = list(self.registry.collect())

@@ -120,6 +120,33 @@ class EndTests(OutageTestCase):
         self.outage.follow("stale", "refused")
         self.assertEqual(self.ledger.current, {})
 
+    def test_it_ends_when_it_is_forgotten_with_what_follows_from_it(self) -> None:
+        """The source is another one now."""
+        self.outage.follow("stale", "refused")
+        self.outage.forget()
+        self.assertEqual((self.outage.ongoing, self.outage.silent, self.ledger.current), (False, False, {}))
+
+    def test_failures_that_are_forgotten_count_no_more(self) -> None:
+        """Neither those of an outage nor those that were none yet, of one subject or of several."""
+        for subjects in ((None,) * FAILURES, (None,) * (FAILURES - 1), ("token", "token"), ("token", "another")):
+            for subject in subjects:
+                self.fail_times(1, subject)
+            self.outage.forget()
+            self.fail_times(FAILURES - 1)
+            self.assertEqual((self.outage.ongoing, self.outage.silent), (False, False))
+            self.outage.forget()
+            self.fail_times(100, "token")
+            self.assertFalse(self.outage.ongoing)
+            self.outage.forget()
+
+    def test_the_outage_of_another_source_is_its_first(self) -> None:
+        """Its first success ends it, however soon it comes."""
+        self.outage.forget()
+        self.fail_times(FAILURES)
+        self.assertTrue(self.outage.ongoing)
+        self.outage.succeeded()
+        self.assertFalse(self.outage.ongoing)
+
     def test_it_may_be_written_down_nowhere(self) -> None:
         outage = Outage("source-down", "iam", seconds=self.clock.seconds, ledger=None)
         for _ in range(FAILURES):

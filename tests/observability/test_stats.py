@@ -14,16 +14,19 @@ from twisted.web.server import NOT_DONE_YET
 
 from nnogw import __version__
 from nnogw.exchange import Exchange, Identity
+from nnogw.identity.verdict_store import VerdictStore
 from nnogw.identity.verdicts import VerdictCache
 from nnogw.limiting.memory import MemoryStore
 from nnogw.observability.ledger import Ledger
 from nnogw.observability.log_file import LogFile
-from nnogw.observability.stats import Stats
-from nnogw.settings import LimitSettings, ServiceSettings, VerdictCacheSettings
+from nnogw.observability.stats import ConfigurationStats, Stats
+from nnogw.settings import AuthSettings, ServiceSettings, VerdictCacheSettings
+from nnogw.upstream.addresses import Addresses
 from nnogw.upstream.resolver import Resolver
-from nnogw.upstream.service import Upstream, upstream_for
+from nnogw.upstream.service import Service, service_for
 from nnogw.wire.site import GatewaySite
 from nnogw.wire.transport.write_batch import WriteBatch
+from tests.doubles import Rules
 from tests.identity.doubles import an_exchange
 from tests.observability.exchanges import NOON
 
@@ -52,15 +55,22 @@ class StatsTests(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         batch = WriteBatch(self.reactor)
         self.ledger = Ledger(lambda: NOON)
-        self.verdicts = VerdictCache(VerdictCacheSettings(max_entries=1), KnowsAda(), clock=self.reactor, ledger=self.ledger)
+        auth = AuthSettings(cache=VerdictCacheSettings(max_entries=1))
+        self.verdicts = VerdictStore(auth, clock=self.reactor, ledger=self.ledger)
+        self.cache = VerdictCache(auth, KnowsAda(), self.verdicts, clock=self.reactor)
         self.limits = MemoryStore(2, self.reactor.seconds)
         resolver = Resolver(self.reactor, life=30, ledger=self.ledger)
-        billing = upstream_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), self.reactor, batch, resolver)
-        assert isinstance(billing, Upstream)
+        addresses = Addresses(self.reactor, batch, resolver)
+        billing = service_for("billing", ServiceSettings(url="http://127.0.0.1:8791"), addresses)
+        assert billing is not None
         self.billing = billing
-        self.site = GatewaySite(NeverDone(), self.reactor, LimitSettings(), batch)
+        self.services: dict[str, Service | None] = {"billing": billing, "cli": None}
+        self.configuration = ConfigurationStats(1, NOON, 0)
+        self.site = GatewaySite(NeverDone(), self.reactor, Rules(), batch)
         self.log = LogFile("-", Clock(), self.ledger)
-        self.stats = Stats(self.verdicts, self.limits, {"billing": billing, "cli": None}, self.site, self.log, self.ledger, NOON)
+        self.stats = Stats(
+            self.verdicts, self.limits, lambda: self.services, self.site, self.log, self.ledger, lambda: self.configuration, NOON
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self.stats)
 
@@ -79,6 +89,14 @@ class StatsTests(SynchronousTestCase):
         self.assertEqual(build.samples[0].labels["version"], __version__)
         self.assertEqual(set(build.samples[0].labels), {"version", "python", "twisted"})
 
+    def test_it_says_which_generation_of_the_configuration_serves(self) -> None:
+        """Since when, and whether requests of earlier ones are still under way."""
+        self.assertEqual(self.told()["configuration"], {"generation": 1, "since": "2026-01-01T12:00:00.000+00:00", "retiring": 0})
+        self.configuration = ConfigurationStats(3, NOON + 90.5, 2)
+        self.assertEqual(self.told()["configuration"], {"generation": 3, "since": "2026-01-01T12:01:30.500+00:00", "retiring": 2})
+        names = ("generation", "changed_timestamp_seconds", "generations_retiring")
+        self.assertEqual([self.value(f"nnogw_config_{name}") for name in names], [3, NOON + 90.5, 2])
+
     def test_every_metric_explains_itself(self) -> None:
         """In a sentence, with the nouns that operators know, under a name that says whose it is."""
         families = list(self.registry.collect())
@@ -91,8 +109,8 @@ class StatsTests(SynchronousTestCase):
     def test_it_counts_verdicts(self) -> None:
         """What was in memory, what IAM was asked for, what had to make room."""
         for token in (b"a", b"a", b"b"):
-            self.verdicts.session(token, an_exchange())
-        self.verdicts.api_key(b"nno_x", an_exchange())
+            self.cache.session(token, an_exchange())
+        self.cache.api_key(b"nno_x", an_exchange())
         self.assertEqual(
             self.told()["verdicts"],
             {
@@ -144,6 +162,13 @@ class StatsTests(SynchronousTestCase):
         )
         self.assertEqual([self.value("nnogw_upstream_connections", service="billing", state=state) for state in ("busy", "idle")], [2, 1])
         self.assertIsNone(self.value("nnogw_upstream_connections", service="cli", state="idle"))
+
+    def test_services_are_those_of_the_configuration_that_counts(self) -> None:
+        """Not those that there were at the start."""
+        self.services = {"search": self.billing}
+        self.assertEqual(list(self.told()["services"]), ["search"])
+        self.assertEqual(self.value("nnogw_upstream_connections", service="search", state="idle"), 0)
+        self.assertIsNone(self.value("nnogw_upstream_connections", service="billing", state="idle"))
 
     def test_it_counts_clients(self) -> None:
         """Connections, and the requests on them that are being answered."""

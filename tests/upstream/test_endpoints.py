@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.upstream.binding import parse_binding
 from nnogw.upstream.endpoints import ATTEMPT_DELAY, endpoint_for
 from nnogw.upstream.resolver import FAILURE_LIFE, LookupFailed
+from nnogw.upstream.tls import TlsFiles, tls_for
 from nnogw.wire.transport.connect_errors import StillResolving
 from tests.upstream.doubles import Names
 
@@ -32,9 +33,11 @@ class Connecting(SynchronousTestCase):
         self.made.append(Protocol())
         return self.made[-1]
 
-    def connect(self, binding: str, timeout: float = 3) -> Deferred[Any]:
-        """Connect to where `binding` says."""
-        self.endpoint = endpoint_for(parse_binding(binding), self.reactor, self.names.resolver, timeout)
+    def connect(self, description: str) -> Deferred[Any]:
+        """Connect to where a binding says."""
+        binding = parse_binding(description)
+        tls = tls_for(binding, TlsFiles()) if binding.scheme == "tls" else None
+        self.endpoint = endpoint_for(binding, self.reactor, self.names.resolver, tls)
         return self.again()
 
     def again(self) -> Deferred[Any]:
@@ -94,17 +97,17 @@ class Addresses(Connecting):
             self.assertTrue(self.given_up(number))
 
     def test_timeout_and_bind_address_are_passed_on(self) -> None:
-        """Without a time of its own, an attempt has the service's."""
+        """Without a time of its own, an attempt has a day: whoever connects gives it up long before."""
         self.connect("tcp:192.0.2.1:80:timeout=2:bindAddress=192.0.2.9")
         self.connect("tls:192.0.2.1:80")
-        self.assertEqual([attempt[3:] for attempt in self.reactor.tcpClients], [(2, ("192.0.2.9", 0)), (3, None)])
+        self.assertEqual([attempt[3:] for attempt in self.reactor.tcpClients], [(2, ("192.0.2.9", 0)), (86_400, None)])
 
     def test_a_socket_that_is_a_file(self) -> None:
         """For TLS, too."""
         self.connect("unix:/run/a:timeout=2:lockfile=1")
         self.connect(r"tls:registry.internal:443:endpoint=unix\:/run/b")
         self.assertEqual(
-            [(path, timeout, check) for path, _, timeout, check in self.reactor.unixClients], [("/run/a", 2, True), ("/run/b", 3, 0)]
+            [(path, timeout, check) for path, _, timeout, check in self.reactor.unixClients], [("/run/a", 2, True), ("/run/b", 86_400, 0)]
         )
         self.assertEqual(self.tried, [])
 

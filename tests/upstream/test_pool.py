@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -16,6 +17,7 @@ from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.settings import ServiceSettings
 from nnogw.upstream.pool import ConnectionPool
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.http1.limits import upstream_limits
 from nnogw.wire.request import AlreadyAnswered
 from nnogw.wire.transport.connect_errors import HandshakeFailed
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -107,6 +109,102 @@ class Reuse(SynchronousTestCase):
         self.assertEqual((upstreams.pool.idle, upstreams.line.aborted), (0, True))
 
 
+class Renewing(SynchronousTestCase):
+    """Other settings of the same address."""
+
+    def pooled(self, number: int, **settings: Any) -> Upstreams:
+        """Return a pool of idle connections; the one used last is the last line."""
+        upstreams = Upstreams(**settings)
+        for _ in range(number):
+            upstreams.get()
+        for line in upstreams.endpoint.lines:
+            line.answer(OK)
+        self.assertEqual(upstreams.pool.idle, number)
+        return upstreams
+
+    def test_of_more_idle_ones_than_are_allowed_now_those_used_last_stay(self) -> None:
+        upstreams = self.pooled(4)
+        upstreams.pool.renew(ServiceSettings(max_idle_connections=2))
+        upstreams.clock.advance(0)
+        self.assertEqual([line.lost for line in upstreams.endpoint.lines], [True, True, False, False])
+        self.assertEqual((upstreams.pool.idle, upstreams.pool.open), (2, 2))
+        self.assertIs(upstreams.pool.take(), upstreams.line.connection)
+
+    def test_busy_ones_are_kept_as_the_bound_allows_that_counts_when_they_are_released(self) -> None:
+        for before, after, kept in ((0, 2, 2), (2, 1, 1), (2, 0, 0)):
+            upstreams = Upstreams(max_idle_connections=before)
+            for _ in range(2):
+                upstreams.get()
+            upstreams.pool.renew(ServiceSettings(max_idle_connections=after))
+            for line in upstreams.endpoint.lines:
+                line.answer(OK)
+            self.assertEqual(upstreams.pool.idle, kept)
+
+    def test_idle_ones_have_another_time_at_once(self) -> None:
+        """One that has been idle for longer is closed; it is handed out no more."""
+        for keepalive_timeout, closed in ((5, True), (15, False), (3600, False)):
+            upstreams = self.pooled(1, keepalive_timeout=60)
+            upstreams.advance(10)
+            upstreams.pool.renew(ServiceSettings(keepalive_timeout=keepalive_timeout))
+            upstreams.advance(0)
+            self.assertEqual((upstreams.line.lost, upstreams.pool.idle), (closed, 0 if closed else 1))
+            upstreams.advance(keepalive_timeout - 10.1 if not closed else 0)
+            self.assertEqual(upstreams.line.lost, closed)
+            upstreams.advance(0.2)
+            self.assertTrue(upstreams.line.lost)
+
+    def test_a_busy_one_keeps_the_limits_of_its_request(self) -> None:
+        """They come with each request."""
+        upstreams = Upstreams(response_timeout=30)
+        answer = upstreams.get()
+        upstreams.pool.renew(ServiceSettings(response_timeout=1))
+        upstreams.advance(29)
+        self.assertNoResult(answer)
+        upstreams.advance(1)
+        self.failureResultOf(answer, UpstreamTimeout)
+
+    def test_one_that_is_made_later_has_the_other_time(self) -> None:
+        """Also if nobody has used it yet."""
+        upstreams = Upstreams(keepalive_timeout=60)
+        upstreams.pool.renew(ServiceSettings(keepalive_timeout=5))
+        upstreams.pool.released(self.successResultOf(upstreams.connect()))
+        self.assertEqual(upstreams.pool.limits, upstream_limits(ServiceSettings(keepalive_timeout=5)))
+        self.assertIs(upstreams.line.connection._time.limits, upstreams.pool.limits)
+
+
+class Retiring(SynchronousTestCase):
+    """The address is not configured any more."""
+
+    def test_idle_ones_are_closed_at_once_and_busy_ones_when_they_are_released(self) -> None:
+        """A response under way comes to its end."""
+        upstreams = Upstreams()
+        for _ in range(2):
+            upstreams.get()
+        busy, idle = upstreams.endpoint.lines
+        idle.answer(OK)
+        busy.answer(OK[:-1])
+        upstreams.pool.retire()
+        upstreams.clock.advance(0)
+        self.assertEqual((busy.lost, idle.lost, upstreams.pool.open), (False, True, 1))
+        busy.answer(OK[-1:])
+        self.assertEqual((busy.lost, busy.aborted, upstreams.pool.idle, upstreams.pool.open), (True, False, 0, 0))
+
+    def test_a_request_that_began_before_may_still_connect(self) -> None:
+        """For itself alone: the connection is closed behind it. One that is being made goes on, too."""
+        upstreams = Upstreams(tls=True)
+        connecting = upstreams.connect()
+        upstreams.pool.retire()
+        self.assertNoResult(connecting)
+        upstreams.line.connection.handshakeCompleted()
+        self.successResultOf(connecting)
+        upstreams = Upstreams()
+        upstreams.pool.retire()
+        answer = upstreams.get()
+        upstreams.line.answer(OK)
+        self.assertEqual(self.successResultOf(answer).status, 200)
+        self.assertEqual((upstreams.line.lost, upstreams.pool.idle), (True, 0))
+
+
 class _Finishing(Collected):
     """Takes a response; at its end, the request's body fails."""
 
@@ -129,7 +227,7 @@ class Looking(SynchronousTestCase):
         self.addCleanup(self.listener.close)
         endpoint = TCP4ClientEndpoint(self.loop, *self.listener.getsockname())
         self.pool = ConnectionPool(endpoint, tls=False, clock=self.loop, batch=WriteBatch(self.loop), settings=ServiceSettings())
-        connecting = self.pool.connect()
+        connecting = self.pool.connect(3)
         self.loop.until(lambda: connecting.called, "the connection")
         self.upstream, _ = self.listener.accept()
         self.addCleanup(self.upstream.close)
@@ -171,7 +269,7 @@ class Connecting(SynchronousTestCase):
         ):
             upstreams = Upstreams()
             upstreams.endpoint.outcome = fail(error)
-            failure = self.failureResultOf(upstreams.pool.connect(), kind)
+            failure = self.failureResultOf(upstreams.connect(), kind)
             self.assertTrue(failure.value.reason.startswith(reason), failure.value.reason)
             self.assertEqual(failure.value.kind, counted_as)
 
@@ -179,18 +277,18 @@ class Connecting(SynchronousTestCase):
         """`connect_timeout`."""
         upstreams = Upstreams(connect_timeout=3)
         upstreams.endpoint.outcome = Deferred()
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         upstreams.advance(3)
         self.assertEqual(self.failureResultOf(connecting, UpstreamTimeout).value.end, "timeout:connect")
 
     def test_over_tls_it_is_made_when_the_handshake_is_through(self) -> None:
         """Not before the upstream is known to be who it should be; the same time limit holds."""
         upstreams = Upstreams(tls=True, connect_timeout=3)
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         self.assertNoResult(connecting)
         upstreams.line.connection.handshakeCompleted()
         self.assertIs(self.successResultOf(connecting), upstreams.line.connection)
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         upstreams.advance(3)
         self.failureResultOf(connecting, UpstreamTimeout)
         self.assertTrue(upstreams.line.aborted)
@@ -198,7 +296,7 @@ class Connecting(SynchronousTestCase):
     def test_over_tls_it_is_not_made_if_the_certificate_has_been_refused(self) -> None:
         """Twisted 25 aborts the connection, and then says that the handshake is complete all the same."""
         upstreams = Upstreams(tls=True)
-        answer = upstreams.pool.connect().addCallback(lambda connection: connection.send(UpstreamRequest(b"GET", b"/", b"x", [])))
+        answer = upstreams.get()
         upstreams.line.disconnecting = True
         upstreams.line.connection.handshakeCompleted()
         self.assertEqual(upstreams.line.received, b"")
@@ -208,11 +306,11 @@ class Connecting(SynchronousTestCase):
     def test_closing_gives_up_those_that_are_being_made(self) -> None:
         """Also in the handshake; the one who waits is told."""
         upstreams = Upstreams(tls=True)
-        shaking_hands = upstreams.pool.connect()
-        made = upstreams.pool.connect()
+        shaking_hands = upstreams.connect()
+        made = upstreams.connect()
         upstreams.line.connection.handshakeCompleted()
         upstreams.endpoint.outcome = Deferred()
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         upstreams.pool.close()
         for waiting in (shaking_hands, connecting):
             self.failureResultOf(waiting, CancelledError)
@@ -222,6 +320,6 @@ class Connecting(SynchronousTestCase):
     def test_one_that_is_lost_in_the_handshake_fails(self) -> None:
         """With the reason."""
         upstreams = Upstreams(tls=True)
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         upstreams.line.lose(SSL.Error([("SSL routines", "", "certificate verify failed")]))
         self.assertIn("TLS", self.failureResultOf(connecting, UpstreamFailed).value.reason)

@@ -224,6 +224,48 @@ class Failures(Asking):
         self.assertEqual(self.successResultOf(self.resolve("a")), ("192.0.2.9",))
         self.names.resolver.doubt("never asked for")
 
+    def test_names_that_are_not_configured_any_more_are_forgotten(self) -> None:
+        """Those that still are keep their addresses; a failure of the others is no degraded state any more."""
+        self.known("a")
+        self.failed("x", NO_SUCH)
+        self.names.resolver.keep({"a"}, 30)
+        self.assertEqual(self.names.ledger.entries, [])
+        self.assertEqual(self.successResultOf(self.resolve("a")), ("192.0.2.1", "192.0.2.2"))
+        self.names.resolver.keep({"x"}, 30)
+        self.assertNoResult(self.resolve("a"))
+
+    def test_one_that_is_being_looked_up_is_forgotten_afterwards(self) -> None:
+        """Whoever waits for it gets its addresses, or hears why there are none."""
+        self.names.known["x"] = NO_SUCH
+        asked, failing = self.resolve("a"), self.resolve("x")
+        self.names.resolver.keep((), 30)
+        self.assertNoResult(asked)
+        self.names.answer()
+        self.assertEqual(self.successResultOf(asked), ("192.0.2.1", "192.0.2.2"))
+        self.failureResultOf(failing, LookupFailed)
+        self.assertEqual((self.names.resolver._names, self.names.ledger.entries), ({}, []))
+
+    def test_one_that_is_not_configured_any_more_is_still_resolved(self) -> None:
+        """For a request that began before; it is not remembered."""
+        self.names.resolver.keep((), 30)
+        for _ in range(2):
+            self.assertEqual(self.known("b"), ("2001:db8::1",))
+        self.assertEqual((self.names.asked, self.names.resolver._names), (["b", "b"], {}))
+        self.names.resolver.doubt("b")
+
+    def test_another_life_counts_for_the_next_answer(self) -> None:
+        """What is known keeps the one that it came with."""
+        self.known()
+        self.names.resolver.keep({"a"}, 5)
+        self.pass_time(29)
+        self.known()
+        self.assertEqual(len(self.names.asked), 1)
+        self.pass_time(1)
+        self.known()
+        self.pass_time(5)
+        self.known()
+        self.assertEqual(len(self.names.asked), 3)
+
     def test_closing_ends_every_wait(self) -> None:
         """And what is found out later is of no interest."""
         self.known("b")

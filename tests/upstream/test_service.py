@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from nnogw.bodies import BodyConsumer
 from nnogw.errors import RequestTimeout, UpstreamFailed, UpstreamTimeout
 from nnogw.settings import ServiceSettings
-from nnogw.upstream.service import Upstream, upstream_for
+from nnogw.upstream.addresses import Addresses
+from nnogw.upstream.service import Service, service_for
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import ScriptedBody
@@ -26,20 +27,20 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
-def service(**settings: Any) -> Upstream | None:
+def service(reactor: Any = None, **settings: Any) -> Service | None:
     """Return the service that `settings` describe."""
-    reactor: Any = MemoryReactorClock()
-    return upstream_for("billing", ServiceSettings(**settings), reactor, WriteBatch(reactor), Names(reactor).resolver)
+    reactor = reactor or MemoryReactorClock()
+    return service_for("billing", ServiceSettings(**settings), Addresses(reactor, WriteBatch(reactor), Names(reactor).resolver))
 
 
-class Addresses(SynchronousTestCase):
+class Places(SynchronousTestCase):
     """From a binding or a URL to where it is."""
 
     def described(self, **settings: Any) -> tuple[str, bytes, bytes]:
-        """Return address, Host and base path of a service."""
-        upstream = service(**settings)
-        assert upstream is not None
-        return upstream.address, upstream.host, upstream.base_path
+        """Return label, Host and base path of a service."""
+        found = service(**settings)
+        assert found is not None
+        return found.label, found.host, found.base_path
 
     def test_a_binding_is_an_endpoint_string(self) -> None:
         """Host has the port where it is not the scheme's own; what is a file is localhost."""
@@ -78,11 +79,9 @@ class Refusals(SynchronousTestCase):
         """No time passes: an outage is not to keep every request waiting."""
         for host in ("127.0.0.1", "[::1]"):
             reactor: Any = MemoryReactorClock()
-            upstream = upstream_for(
-                "billing", ServiceSettings(url=f"http://{host}:8788"), reactor, WriteBatch(reactor), Names(reactor).resolver
-            )
-            assert upstream is not None
-            answer = upstream.send(UpstreamRequest(b"GET", b"/", b"billing", [], None))
+            found = service(reactor, url=f"http://{host}:8788")
+            assert found is not None
+            answer = found.send(UpstreamRequest(b"GET", b"/", b"billing", [], None))
             (address, port, factory, _, _) = reactor.tcpClients[0]
             self.assertEqual((address, port), (host.strip("[]"), 8788))
             factory.clientConnectionFailed(None, Failure(Refused()))
@@ -94,7 +93,7 @@ class DeadConnections(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.upstreams = Upstreams()
-        self.service = Upstream("billing", "a", b"billing", b"", self.upstreams.pool, ServiceSettings())
+        self.service = self.upstreams.service("billing", b"billing")
         self.send(b"GET")
         self.upstreams.line.answer(OK)
 
@@ -157,6 +156,37 @@ class DeadConnections(SynchronousTestCase):
         self.assertEqual(self.successResultOf(answer).status, 200)
 
 
+class TimeLimits(SynchronousTestCase):
+    """Two generations of the configuration have a service at one address."""
+
+    def test_a_request_has_those_of_its_own_service(self) -> None:
+        """On a kept connection and on a new one, whoever has used it before."""
+        for kept in (True, False):
+            upstreams = Upstreams()
+            before = upstreams.service("billing", b"billing", response_timeout=30)
+            after = upstreams.service("billing", b"billing", response_timeout=5)
+            for service, seconds in ((before, 30), (after, 5), (before, 30)):
+                if kept:
+                    upstreams.pool.released(self.successResultOf(upstreams.connect()))
+                answer = service.send(UpstreamRequest(b"GET", b"/", b"billing", []))
+                upstreams.advance(seconds - 1)
+                self.assertNoResult(answer)
+                upstreams.advance(1)
+                self.failureResultOf(answer, UpstreamTimeout)
+
+    def test_a_new_connection_may_take_as_long_as_the_service_says(self) -> None:
+        """For each request by itself."""
+        upstreams = Upstreams(connect_timeout=60)
+        for seconds in (3, 1):
+            upstreams.endpoint.outcome = Deferred()
+            service = upstreams.service("billing", b"billing", connect_timeout=seconds)
+            answer = service.send(UpstreamRequest(b"GET", b"/", b"billing", []))
+            upstreams.advance(seconds - 0.1)
+            self.assertNoResult(answer)
+            upstreams.advance(0.1)
+            self.assertEqual(self.failureResultOf(answer, UpstreamTimeout).value.end, "timeout:connect")
+
+
 class RepeatableBody(ScriptedBody):
     """A body that is there at once, as often as it is asked for."""
 
@@ -176,7 +206,7 @@ class Failing(SynchronousTestCase):
     def setUp(self) -> None:
         self.ledger = ReadableLedger()
         self.upstreams = Upstreams(connect_timeout=3, response_timeout=30)
-        self.service = Upstream("billing", "a", b"billing", b"", self.upstreams.pool, ServiceSettings(), self.ledger)
+        self.service = self.upstreams.service("billing", b"billing", ledger=self.ledger)
 
     def send(self, body: ScriptedBody | None = None) -> Deferred[Any]:
         return self.service.send(UpstreamRequest(b"PUT", b"/", b"billing", [], body))

@@ -16,15 +16,23 @@ from nnogw.errors import UpstreamFailed, UpstreamTimeout
 from nnogw.loading.addresses import client_endpoint
 from nnogw.observability.ledger import Ledger
 from nnogw.settings import ServiceSettings
+from nnogw.upstream.addresses import Addresses
 from nnogw.upstream.binding import BadBinding, parse_binding
 from nnogw.upstream.resolver import Resolver
-from nnogw.upstream.service import Upstream, upstream_for
-from nnogw.upstream.tls import tls_for
+from nnogw.upstream.service import Service as Upstream
+from nnogw.upstream.service import service_for
+from nnogw.upstream.tls import VerifiedTls, read_files, tls_for
 from nnogw.wire.http1.client import UpstreamRequest
 from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import Collected
 from tests.integration.sockets import Service, Visit, ok, says, until
 from tests.upstream.certificates import Made, make
+
+
+def tls_of(description: str) -> VerifiedTls:
+    """Return the TLS of a binding, whose files are read."""
+    binding = parse_binding(description)
+    return tls_for(binding, read_files(binding))
 
 
 class TlsService(Service):
@@ -89,7 +97,8 @@ class OverTls(TestCase):
     def upstream(self, **settings: Any) -> Upstream:
         """Return the service as the gateway has it."""
         resolver = Resolver(reactor, life=30, ledger=Ledger())
-        upstream = upstream_for("x", ServiceSettings(**settings), reactor, WriteBatch(reactor), resolver)
+        files = read_files(parse_binding(settings["binding"])) if "binding" in settings else None
+        upstream = service_for("x", ServiceSettings(**settings), Addresses(reactor, WriteBatch(reactor), resolver), files)
         assert upstream is not None
         self.addCleanup(self.gone, upstream, resolver)
         return upstream
@@ -255,7 +264,7 @@ class Malformed(SynchronousTestCase):
         class Transport:
             failVerification = staticmethod(failures.append)
 
-        tls = tls_for(parse_binding("tls:a:443"))
+        tls = tls_of("tls:a:443")
         connection = tls.clientConnectionForTLS(Transport())
         unreadable: Any = object()
         self.assertFalse(tls._check(connection, unreadable, 0, 0, 1))
@@ -273,7 +282,7 @@ class Files(SynchronousTestCase):
     def complaint(self, arguments: str) -> str:
         """Return what is wrong with a binding."""
         with self.assertRaises(BadBinding) as caught:
-            tls_for(parse_binding(f"tls:a:443:{arguments}"))
+            tls_of(f"tls:a:443:{arguments}")
         return str(caught.exception)
 
     def test_what_is_wrong_with_one_is_said_at_load(self) -> None:
@@ -300,5 +309,5 @@ class Files(SynchronousTestCase):
         key.write_bytes(made.key_pem)
         for arguments in (f"certificate={both}", f"certificate={both}:privateKey={key}"):
             self.assertEqual(client_endpoint(f"tls:a:443:{arguments}"), "")
-            connection = tls_for(parse_binding(f"tls:a:443:{arguments}")).clientConnectionForTLS(None)
+            connection = tls_of(f"tls:a:443:{arguments}").clientConnectionForTLS(None)
             self.assertIsInstance(connection, SSL.Connection)

@@ -14,8 +14,6 @@ from zope.interface.verify import verifyObject
 
 from nnogw.errors import ServiceUnavailable, UpstreamFailed
 from nnogw.fields import field
-from nnogw.settings import ServiceSettings
-from nnogw.upstream.service import Upstream
 from nnogw.upstream.treq_client import AbsentAgent, ProxyClient, UpstreamAgent
 from tests.doubles import ScriptedBody
 from tests.wire.upstream_connection import Upstreams
@@ -28,8 +26,8 @@ class Agents(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.upstreams = Upstreams()
-        self.upstream = Upstream("iam", "a", b"iam:81", b"/base", self.upstreams.pool, ServiceSettings())
-        agent = UpstreamAgent(self.upstream)
+        self.service = self.upstreams.service("iam", b"iam:81", b"/base")
+        agent = UpstreamAgent(self.service)
         verifyObject(IAgent, agent)
         self.client = HTTPClient(agent)
 
@@ -72,7 +70,7 @@ class Agents(SynchronousTestCase):
 
         for producer, lines in ((Repeatable(), 2), (Producer(), 1)):
             upstreams = Upstreams()
-            agent = UpstreamAgent(Upstream("iam", "a", b"iam", b"", upstreams.pool, ServiceSettings()))
+            agent = UpstreamAgent(upstreams.service("iam", b"iam"))
             agent.request(b"GET", b"http://iam/")
             upstreams.line.answer(OK)
             asked = agent.request(b"POST", b"http://iam/validate", None, producer)
@@ -87,7 +85,7 @@ class Agents(SynchronousTestCase):
 
     def test_what_it_hands_out_is_an_iresponse(self) -> None:
         """Whose body can be delivered to a protocol; a broken one fails as treq expects."""
-        asked = UpstreamAgent(self.upstream).request(b"GET", b"http://iam/")
+        asked = UpstreamAgent(self.service).request(b"GET", b"http://iam/")
         self.upstreams.line.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
         response = self.successResultOf(asked)
         verifyObject(IResponse, response)
@@ -130,8 +128,7 @@ class Producers(SynchronousTestCase):
                 self.calls.append("stop")
 
         upstreams, producer = Upstreams(), Producer()
-        upstream = Upstream("iam", "a", b"iam", b"", upstreams.pool, ServiceSettings())
-        asked = UpstreamAgent(upstream).request(b"POST", b"http://iam/", None, producer)
+        asked = UpstreamAgent(upstreams.service("iam", b"iam")).request(b"POST", b"http://iam/", None, producer)
         producer.consumer.write(b"ab")
         upstreams.line.producer.pauseProducing()
         upstreams.line.producer.resumeProducing()
@@ -147,10 +144,9 @@ class Producers(SynchronousTestCase):
         from io import BytesIO
 
         upstreams = Upstreams()
-        upstream = Upstream("iam", "a", b"iam", b"", upstreams.pool, ServiceSettings())
         stream = BytesIO(b"x" * 10)
         producer = FileBodyProducer(stream, cooperator=_Never())
-        asked = UpstreamAgent(upstream).request(b"POST", b"http://iam/", None, producer)
+        asked = UpstreamAgent(upstreams.service("iam", b"iam")).request(b"POST", b"http://iam/", None, producer)
         asked.cancel()
         self.failureResultOf(asked)
         self.assertTrue(stream.closed)
@@ -162,7 +158,7 @@ class ProxyClientTests(SynchronousTestCase):
     def test_it_sends_what_it_is_given_and_nothing_else(self) -> None:
         """No cookie of an earlier answer, no Accept-Encoding, no other spelling."""
         upstreams = Upstreams()
-        client = ProxyClient(Upstream("billing", "tcp:a:80", b"billing", b"/base", upstreams.pool, ServiceSettings(preserve_host=True)))
+        client = ProxyClient(upstreams.service("billing", b"billing", b"/base", label="tcp:a:80", preserve_host=True))
         self.assertEqual(
             (client.name, client.address, client.preserve_host, client.forward_credentials), ("billing", "tcp:a:80", True, True)
         )
@@ -178,7 +174,7 @@ class ProxyClientTests(SynchronousTestCase):
     def test_a_body_goes_along(self) -> None:
         """As it streams."""
         upstreams, body = Upstreams(), ScriptedBody(2)
-        ProxyClient(Upstream("b", "a", b"b", b"", upstreams.pool, ServiceSettings())).forward(b"PUT", b"/", [], body, None)
+        ProxyClient(upstreams.service("b", b"b")).forward(b"PUT", b"/", [], body, None)
         body.consumer.body_data(b"ok")
         self.assertTrue(upstreams.line.received.endswith(b"\r\nContent-Length: 2\r\n\r\nok"))
 

@@ -17,6 +17,7 @@ from nnogw.fields import field
 from nnogw.settings import LimitSettings
 from nnogw.wire.request import GatewayRequest
 from nnogw.wire.site import GatewaySite
+from tests.doubles import Rules
 
 GET = b"GET /x HTTP/1.1\r\nHost: gateway\r\n\r\n"
 POST_CHUNKED = b"POST /x HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -130,7 +131,7 @@ class ClientConnection:
         peer: Any = CLIENT,
         lingers: bool = False,
     ) -> None:
-        self.site = site or GatewaySite(root or Root(), Clock(), limits or LimitSettings())
+        self.site = site or GatewaySite(root or Root(), Clock(), Rules(limits or LimitSettings()))
         self.root: Root = self.site.resource
         self.clock: Any = self.site.clock
         self.lingers = lingers

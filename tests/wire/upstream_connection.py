@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -11,9 +12,16 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from nnogw.interfaces import DegradedLedger
+from nnogw.observability.outage import Outage
 from nnogw.settings import ServiceSettings
+from nnogw.upstream.address import Address, AddressKey
+from nnogw.upstream.binding import Binding
 from nnogw.upstream.pool import ConnectionPool
+from nnogw.upstream.service import Service
+from nnogw.upstream.tls import TlsFiles
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
+from nnogw.wire.http1.limits import upstream_limits
 from nnogw.wire.transport.write_batch import WriteBatch
 
 
@@ -109,6 +117,7 @@ class Upstreams:
     Attributes:
         clock: the reactor's.
         endpoint: makes connections.
+        settings: the service's.
         pool: keeps them.
     """
 
@@ -117,7 +126,8 @@ class Upstreams:
         self.endpoint = Endpoint(self.clock)
         clock: Any = self.clock
         endpoint: Any = self.endpoint
-        self.pool = ConnectionPool(endpoint, tls=tls, clock=clock, batch=WriteBatch(clock), settings=ServiceSettings(**settings))
+        self.settings = ServiceSettings(**settings)
+        self.pool = ConnectionPool(endpoint, tls=tls, clock=clock, batch=WriteBatch(clock), settings=self.settings)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and the reactor come round as often as something is to be done."""
@@ -131,9 +141,22 @@ class Upstreams:
     def send(self, request: UpstreamRequest) -> Deferred[Any]:
         """Send `request` on an idle connection, or on a new one."""
         idle = self.pool.take()
+        limits = upstream_limits(self.settings)
         if idle is not None:
-            return idle.send(request)
-        return self.pool.connect().addCallback(lambda connection: connection.send(request))
+            return idle.send(request, limits)
+        return self.connect().addCallback(lambda connection: connection.send(request, limits))
+
+    def connect(self) -> Deferred[UpstreamConnection]:
+        """Make a new connection."""
+        return self.pool.connect(self.settings.connect_timeout)
+
+    def service(
+        self, name: str, host: bytes, base_path: bytes = b"", *, label: str = "a", ledger: DegradedLedger | None = None, **settings: Any
+    ) -> Service:
+        """Return a service whose connections these are."""
+        key = AddressKey(name, Binding("tcp"), TlsFiles())
+        address = Address(key, self.pool, Outage("service-failing", name, seconds=self.clock.seconds, ledger=ledger))
+        return Service(name, label, host, base_path, address, evolve(self.settings, **settings))
 
     def get(self, method: bytes = b"GET", target: bytes = b"/x") -> Deferred[Any]:
         """Send a request without a body."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import httptools
@@ -23,7 +23,7 @@ from nnogw.fields import Field, HeaderFields
 from nnogw.interfaces import Clock, Transport
 from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.head import split_head
-from nnogw.wire.http1.limits import State, StateLimit, UpstreamState
+from nnogw.wire.http1.limits import State, StateLimit, TimeLimits, UpstreamState
 from nnogw.wire.response import UpstreamResponse
 from nnogw.wire.transport.connect_errors import connection_broke
 from nnogw.wire.transport.reader import SocketReader
@@ -63,8 +63,7 @@ class Owner(Protocol):
 
     clock: Clock
     batch: WriteBatch
-    idle_timeout: float
-    state_limits: Mapping[State, float | None]
+    limits: TimeLimits
 
     def opened(self) -> None:
         """A connection is established."""
@@ -112,7 +111,7 @@ class UpstreamConnection(TwistedProtocol):
         self._paused = False
         self._parser: Any = None  # of httptools, or None where none is fed; Any, as asking before each feeding would cost
         self._receive: Callable[[bytes], bytes] = self._unexpected
-        self._time = StateLimit(owner.clock, owner.state_limits, owner.idle_timeout, UpstreamState.CONNECTING, self._expired)
+        self._time = StateLimit(owner.clock, owner.limits, UpstreamState.CONNECTING, self._expired)
         self._lost = False
 
     @property
@@ -198,10 +197,14 @@ class UpstreamConnection(TwistedProtocol):
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def send(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
+    def send(self, request: UpstreamRequest, limits: TimeLimits) -> Deferred[UpstreamResponse]:
         """Send `request` and return its answer, as soon as its head is in.
 
         Cancelling closes the connection.
+
+        Args:
+            request: the request.
+            limits: how long the connection's states may last until the next request.
 
         Raises (in the Deferred):
             DiedUnused: the connection had been closed while it was idle.
@@ -210,6 +213,7 @@ class UpstreamConnection(TwistedProtocol):
             whatever the request's body failed with.
         """
         self._request = request
+        self._time.limits = limits
         self._answered_any = False
         self._begin_head()
         waiting: Deferred[UpstreamResponse] = Deferred(self._cancelled)
@@ -505,6 +509,10 @@ class UpstreamConnection(TwistedProtocol):
         self._abort()
 
     # -- failing -----------------------------------------------------------------------------------------------------
+
+    def renew(self, limits: TimeLimits) -> None:
+        """Let other limits count from now on, for the present state too."""
+        self._time.change(limits)
 
     def close(self) -> None:
         """Close the connection in order; it is cut if that takes the upstream too long."""

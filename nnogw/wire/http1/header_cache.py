@@ -28,14 +28,16 @@ class HeaderSectionCache:
         head: a whole head, which has been found good.
         fields: its header section.
         keep_alive: what llhttp made of it.
+        generation: the number of the configuration that it was found good by, and that what is worked out of it belongs to.
     """
 
-    __slots__ = ("_section", "fields", "keep_alive")
+    __slots__ = ("_section", "fields", "generation", "keep_alive")
 
-    def __init__(self, head: bytes, fields: HeaderFields, *, keep_alive: bool) -> None:
+    def __init__(self, head: bytes, fields: HeaderFields, *, keep_alive: bool, generation: int) -> None:
         self._section = head[head.index(b"\r\n") :]
         self.fields = fields
         self.keep_alive = keep_alive
+        self.generation = generation
 
     @staticmethod
     def fits(fields: HeaderFields) -> bool:

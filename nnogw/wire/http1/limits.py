@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nnogw.interfaces import Clock
 from nnogw.settings import LimitSettings, ServiceSettings
@@ -75,30 +75,41 @@ class Taking(Protocol):
         """Return how many bytes the other end has taken: during a stall the number grows with each of them; None if that is not known."""
 
 
+class TimeLimits(NamedTuple):
+    """How long the states of a connection may last.
+
+    Attributes:
+        states: seconds for each state; None where another limit counts.
+        stall: seconds in which the other end has to take something of what is written.
+    """
+
+    states: Mapping[State, float | None]
+    stall: float
+
+
 class StateLimit(Deadline):
     """Keeps a connection's state, and enforces the time limit of that state.
 
-    While the other end does not take what is written (a stall), `stall_limit` counts instead, in every state. When it runs out although
+    While the other end does not take what is written (a stall), the stall's limit counts instead, in every state. When it runs out although
     something was taken meanwhile, it begins again. Only then is it looked what has been taken, because stalls are short and frequent: so a
     connection is cut when nothing has been taken for one to two times the limit.
 
     Args:
         clock: tells monotonic seconds and calls later.
-        limits: seconds for each state; None where another limit counts.
-        stall_limit: seconds in which the other end has to take something.
+        limits: the limits at first.
         state: the first state; its limit counts from the first `enter` on.
         expired: called when a limit has run out; `state` and `stalled` say which.
+
+    Attributes:
+        limits: the limits of the states that are entered from now on: a connection outlives the configuration that it was made with.
     """
 
-    __slots__ = ("_expired_in_state", "_limits", "_stall_limit", "_taken_before", "_taking", "stalled", "state")
+    __slots__ = ("_expired_in_state", "_taken_before", "_taking", "limits", "stalled", "state")
 
-    def __init__(
-        self, clock: Clock, limits: Mapping[State, float | None], stall_limit: float, state: State, expired: Callable[[], object]
-    ) -> None:
+    def __init__(self, clock: Clock, limits: TimeLimits, state: State, expired: Callable[[], object]) -> None:
         super().__init__(clock, self._run_out)
         self._expired_in_state = expired
-        self._limits = limits
-        self._stall_limit = stall_limit
+        self.limits = limits
         self._taking: Taking | None = None
         self._taken_before: int | None = None
         self.stalled = False
@@ -108,7 +119,7 @@ class StateLimit(Deadline):
         """Let the connection be in `state` from now on. Entering the same state again renews its limit."""
         self.state = state
         if not self.stalled:
-            seconds = self._limits[state]
+            seconds = self.limits.states[state]
             if seconds is None:
                 self._at = inf
             else:  # as `set` does it, without another call: every request comes here four times
@@ -121,12 +132,21 @@ class StateLimit(Deadline):
         if state is not self.state:
             self.enter(state)
 
+    def change(self, limits: TimeLimits) -> None:
+        """Let other limits count at once, for the present state too: as if they had counted since it was entered."""
+        before, now = (table.stall if self.stalled else table.states[self.state] for table in (self.limits, limits))
+        self.limits = limits
+        if before is not None and now is not None and self._at < inf:
+            self._at = max(self._at + now - before, self._clock.seconds())
+            if self._at < self._timer_at:
+                self._bring_forward()
+
     def stall(self, writing: Taking) -> None:
         """The other end does not take everything that was given to `writing`."""
         self.stalled = True
         self._taking = writing
         self._taken_before = None
-        self.set(self._stall_limit)
+        self.set(self.limits.stall)
 
     def unstall(self) -> None:
         """The other end has taken everything: the limit of the state counts, from now on."""
@@ -138,17 +158,17 @@ class StateLimit(Deadline):
             before, now = self._taken_before, self._taking.taken()
             if now is not None and (before is None or now > before):
                 self._taken_before = now
-                self.set(self._stall_limit)
+                self.set(self.limits.stall)
                 return
         self._expired_in_state()
 
 
-def client_limits(limits: LimitSettings) -> Mapping[State, float | None]:
-    """Return the seconds that each state of a client's connection may last.
+def client_limits(limits: LimitSettings) -> TimeLimits:
+    """Return how long each state of a client's connection may last.
 
     While the client does not take the response (`stalled`), ``send_timeout`` counts in every state, and any byte taken renews it.
     """
-    return {
+    states: dict[State, float | None] = {
         ClientState.NEW: limits.header_timeout,
         ClientState.LATE: min(FIRST_REQUEST, limits.header_timeout),
         ClientState.IDLE: limits.idle_timeout,
@@ -160,14 +180,15 @@ def client_limits(limits: LimitSettings) -> Mapping[State, float | None]:
         ClientState.CLOSING: CLOSE_TIMEOUT,  # absolute
         ClientState.CLOSED: None,
     }
+    return TimeLimits(states, limits.send_timeout)
 
 
-def upstream_limits(settings: ServiceSettings) -> Mapping[State, float | None]:
-    """Return the seconds that each state of a connection to an upstream may last.
+def upstream_limits(settings: ServiceSettings) -> TimeLimits:
+    """Return how long each state of a connection to an upstream may last.
 
     While the upstream does not take the request (`stalled`), ``idle_timeout`` counts in every state, and any byte taken renews it.
     """
-    return {
+    states: dict[State, float | None] = {
         UpstreamState.CONNECTING: None,  # connect_timeout of the pool, which covers resolving the name too
         UpstreamState.IDLE: settings.keepalive_timeout,
         UpstreamState.SENDING: None,  # the client's body_timeout counts: the upstream takes what comes
@@ -179,3 +200,4 @@ def upstream_limits(settings: ServiceSettings) -> Mapping[State, float | None]:
         UpstreamState.CLOSING: CLOSE_TIMEOUT,  # absolute
         UpstreamState.CLOSED: None,
     }
+    return TimeLimits(states, settings.idle_timeout)

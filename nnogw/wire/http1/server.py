@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from nnogw.errors import BadRequest, GatewayError, PayloadTooLarge, RequestTimeout
 from nnogw.fields import HeaderFields
 from nnogw.interfaces import Clock, Transport
-from nnogw.settings import LimitSettings
 from nnogw.wire.body import IncomingBody
 from nnogw.wire.http1.chunked import ChunkedDecoder
 from nnogw.wire.http1.head import split_head
@@ -22,7 +21,7 @@ from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.http1.writer import ResponseWriter
-from nnogw.wire.request import AlreadyAnswered, ClientGone, GatewayRequest
+from nnogw.wire.request import AlreadyAnswered, ClientGone, GatewayRequest, Generation
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -56,8 +55,7 @@ class Site(Protocol):
 
     resource: Root
     clock: Clock
-    limits: LimitSettings
-    state_limits: Mapping[State, float | None]
+    generation: Generation
     batch: WriteBatch
     hangups: HangupWatch
     channels: set[GatewayChannel]
@@ -74,6 +72,9 @@ class GatewayChannel(TwistedProtocol):
     What comes is taken by the current state, a method ``(data) -> rest``: a head, a body of known length, a chunked body, nothing before
     the answer is out (`_hold`), or what nobody wants any more (`_drain`).
 
+    A connection outlives the configuration that it began with. So it reads the site's generation for each request, when the request's head
+    is complete or refused, and keeps none.
+
     Args:
         site: what all connections share.
     """
@@ -82,7 +83,6 @@ class GatewayChannel(TwistedProtocol):
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._limits = site.limits
         self.peer = ""
         self.secure = False
         self._method = b""  # of the latest request; empty before the first
@@ -95,11 +95,13 @@ class GatewayChannel(TwistedProtocol):
         self._current: GatewayRequest | None = None  # the request that is being answered
         self._body: IncomingBody | None = None  # the body that is coming in
         self._body_left = 0  # bytes of it that have not come, if its length is known
+        self._max_body = 0  # bytes that it may have, if its length is not known
         self._wire_bytes = 0  # bytes of a chunked body, framing included
         self._chunked: ChunkedDecoder | None = None  # of the body that is coming in
         self._drained = 0
         self._broken = False  # what follows on the wire cannot be understood any more
-        self._time = StateLimit(site.clock, site.state_limits, site.limits.send_timeout, ClientState.NEW, self._expired)
+        self._retiring = False  # the listener that it came through is not to serve any more
+        self._time = StateLimit(site.clock, site.generation.client_limits, ClientState.NEW, self._expired)
         self._begin_head()
 
     @property
@@ -162,11 +164,13 @@ class GatewayChannel(TwistedProtocol):
             return self._receive_blank_lines(begun + data)
         head, data, rest, complete = split_head(begun, data)
         self._head = head
-        if complete and not begun and self._known is not None:
-            line = self._known.request_line(head)
+        generation = self._site.generation
+        known = self._known
+        if complete and not begun and known is not None and known.generation == generation.number:
+            line = known.request_line(head)
             if line is not None:
-                return self._start_known(line, rest)
-        error = self._parse(data) or over_limit(len(head), self._url, len(self._pairs), self._limits)
+                return self._start_known(known, line, rest, generation)
+        error = self._parse(data) or over_limit(len(head), self._url, len(self._pairs), generation.limits)
         if error is not None:
             self._refuse(error, HeaderFields(self._pairs))
             return b""
@@ -174,7 +178,7 @@ class GatewayChannel(TwistedProtocol):
             if not begun:
                 self._time.enter(ClientState.HEAD)
             return b""
-        return self._start(head, rest)
+        return self._start(head, rest, generation)
 
     def _receive_blank_lines(self, data: bytes) -> bytes:
         """Skip empty lines before a request (RFC 9112 §2.2); a CR or LF alone is none."""
@@ -199,23 +203,33 @@ class GatewayChannel(TwistedProtocol):
             return BadRequest(reason=reason)
         return None
 
-    def _start(self, head: bytes, rest: bytes) -> bytes:
+    def _start(self, head: bytes, rest: bytes, generation: Generation) -> bytes:
         """Hand over the request whose head is complete; `rest`, what came behind it, is left to the next state."""
         fields = HeaderFields(self._pairs)
         version = version_of(head, self._method, self._url) if self._headers_complete else None
         if version is None:
             error: GatewayError | None = BadRequest(reason="malformed request line")
         else:
-            error = refusal_of(self._method, version, fields, limits=self._limits)
+            error = refusal_of(self._method, version, fields, limits=generation.limits)
         if error is not None:
             self._refuse(error, fields)
             return b""
         body = self._body = self._begin_body(fields.first)
         if body is None and version == b"1.1" and len(head) <= LONGEST and HeaderSectionCache.fits(fields):
-            self._known = HeaderSectionCache(head, fields, keep_alive=self._keep_alive)
+            self._known = HeaderSectionCache(head, fields, keep_alive=self._keep_alive, generation=generation.number)
+        if body is not None and body.length is None:
+            self._max_body = generation.limits.max_body
         self._answer(
             GatewayRequest(
-                self, self._method, self._url, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body, refusal=None
+                self,
+                generation,
+                self._method,
+                self._url,
+                fields,
+                http10=version == b"1.0",
+                keep_alive=self._keep_alive,
+                body=body,
+                refusal=None,
             )
         )
         return rest
@@ -238,18 +252,26 @@ class GatewayChannel(TwistedProtocol):
         self._parser = None  # it stands before the body, which is not given to it
         return body
 
-    def _start_known(self, line: tuple[bytes, bytes], rest: bytes) -> bytes:
+    def _start_known(self, known: HeaderSectionCache, line: tuple[bytes, bytes], rest: bytes, generation: Generation) -> bytes:
         """Hand over a request of which only the request line is new."""
-        known = self._known
-        assert known is not None
         self._method, self._url = line
-        error = over_limit(len(self._head), self._url, len(known.fields.raw), self._limits)
+        error = over_limit(len(self._head), self._url, len(known.fields.raw), generation.limits)
         if error is not None:
             self._refuse(error, known.fields)
             return b""
         self._receive = self._hold
         self._answer(
-            GatewayRequest(self, self._method, self._url, known.fields, http10=False, keep_alive=known.keep_alive, body=None, refusal=None)
+            GatewayRequest(
+                self,
+                generation,
+                self._method,
+                self._url,
+                known.fields,
+                http10=False,
+                keep_alive=known.keep_alive,
+                body=None,
+                refusal=None,
+            )
         )
         return rest
 
@@ -262,6 +284,7 @@ class GatewayChannel(TwistedProtocol):
         self._answer(
             GatewayRequest(
                 self,
+                self._site.generation,
                 method.group() if method else b"",
                 self._url,
                 fields,
@@ -310,8 +333,8 @@ class GatewayChannel(TwistedProtocol):
         """Return the refusal of a chunked body of which `size` bytes more have come, or None."""
         assert self._body is not None
         received = self._body.received + size
-        if received > self._limits.max_body:
-            return PayloadTooLarge(reason=f"body over {self._limits.max_body} bytes", details={"maxBytes": self._limits.max_body})
+        if received > self._max_body:
+            return PayloadTooLarge(reason=f"body over {self._max_body} bytes", details={"maxBytes": self._max_body})
         if self._wire_bytes > CHUNK_OVERHEAD + CHUNK_RATIO * received:
             return BadRequest(reason="chunk extensions or trailers out of proportion")
         return None
@@ -383,7 +406,7 @@ class GatewayChannel(TwistedProtocol):
 
     def may_keep_alive(self, request: GatewayRequest) -> bool:
         """Whether the connection can serve another request after this one's answer."""
-        if self._broken or self._site.closing:
+        if self._broken or self._retiring or self._site.closing:
             return False
         body = self._body
         if body is None:
@@ -443,8 +466,20 @@ class GatewayChannel(TwistedProtocol):
         if body is not None:
             body.fail(ClientGone("the client's connection is gone"))
 
+    def renew(self) -> None:
+        """Another generation of the configuration counts from now on; a request under way ends with the one that it began with."""
+        self._known = None
+        if self._current is None and self._body is None:
+            self._time.change(self._site.generation.client_limits)
+
+    def came_through(self, port: object) -> bool:
+        """Whether it was accepted by the listening `port`."""
+        transport: Any = self.transport
+        return getattr(getattr(transport, "transport", transport), "server", None) is port  # what TLS lies on, or the socket itself
+
     def retire(self) -> None:
         """Close as soon as no request is under way: the listener is draining. One that has just been accepted gets time for its first."""
+        self._retiring = True
         state = self._time.state
         if state is ClientState.IDLE:
             self._close()
@@ -455,6 +490,7 @@ class GatewayChannel(TwistedProtocol):
 
     def _next(self) -> None:
         """Take the next request, unless it has to wait: until the client has taken the responses before it, or for the next turn."""
+        self._time.limits = self._site.generation.client_limits
         if self._time.stalled:
             self._hold_back()
             return
@@ -468,7 +504,7 @@ class GatewayChannel(TwistedProtocol):
         held, self._held = self._held, b""
         if held:
             self.dataReceived(held)
-        if self._site.draining:
+        if self._retiring or self._site.draining:
             self.retire()
 
     def _hold_back(self) -> None:

@@ -13,10 +13,9 @@ from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory, IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -73,7 +72,7 @@ class Shortage:
         )
 
 
-class _Port(tcp.Port):
+class ListeningPort(tcp.Port):
     """A listening socket of the gateway.
 
     Twisted's own drops the clients that come while there are no descriptors, with lines in the log for each, and resets those that still
@@ -88,6 +87,8 @@ class _Port(tcp.Port):
     factory: Factory
     reactor: Reactor
     _pause: DelayedCall | None = None  # no connection is accepted before it
+    _ending: DelayedCall | None = None  # listening ends with it
+    _dropped = False
 
     def doRead(self) -> None:
         """Accept the connections that wait, as many as fit into a turn of the reactor."""
@@ -102,19 +103,36 @@ class _Port(tcp.Port):
             deferred = self.deferred
         elif self.connected and self._shouldShutdown and let_nobody_in(self.socket):  # else others listen on it, too
             self.disconnecting = True
-            deferred = self.deferred = deferLater(self.reactor, HANDSHAKE, self.connectionLost, connDone)
+            deferred = self.deferred = Deferred()
+            self._ending = self.reactor.callLater(HANDSHAKE, self.end)
         else:
             deferred = tcp.Port.loseConnection(self, connDone)
         return deferred
 
     stopListening = loseConnection  # noqa: N815  Twisted's name
 
+    def end(self) -> None:
+        """Be done with listening, if it is about to end: whoever has connected by now is accepted."""
+        ending, self._ending = self._ending, None
+        if ending is None:
+            return
+        if ending.active():
+            ending.cancel()
+        self.connectionLost(_DONE)
+        self.deferred.callback(None)
+
+    def drop(self) -> None:
+        """Stop listening at once, and accept nobody."""
+        self._dropped = True
+        self.connectionLost(_DONE)
+
     def connectionLost(self, reason: Failure) -> None:
         """Accept the connections that wait, and stop listening."""
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-        self._accept_waiting()
+        if not self._dropped:
+            self._accept_waiting()
         tcp.Port.connectionLost(self, reason)
 
     def _accept_waiting(self) -> None:
@@ -163,11 +181,11 @@ class _Port(tcp.Port):
             self.startReading()  # type: ignore[no-untyped-call]  # Twisted has no annotations here
 
 
-class TcpPort(_Port):
+class TcpPort(ListeningPort):
     """A listening TCP socket."""
 
 
-class UnixPort(_Port, unix.Port):
+class UnixPort(ListeningPort, unix.Port):
     """A listening unix socket. One that was left behind by a process which was killed makes way.
 
     The name and the mode of a socket that was passed on to this process (systemd) belong to who has bound it.
@@ -204,7 +222,7 @@ class UnixPort(_Port, unix.Port):
         if self.lockFile is not None:
             with suppress(OSError, ValueError):  # the same; or it is another's by now
                 self.lockFile.unlock()
-        _Port.connectionLost(self, reason)
+        ListeningPort.connectionLost(self, reason)
 
 
 class PortReactor:
@@ -229,7 +247,12 @@ class PortReactor:
         return self._started(TcpPort(port, factory, backlog, interface, self._reactor))
 
     def listenSSL(
-        self, port: int, factory: IProtocolFactory, contextFactory: IOpenSSLContextFactory, backlog: int = BACKLOG, interface: str = ""
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: IOpenSSLContextFactory | IOpenSSLServerConnectionCreator,
+        backlog: int = BACKLOG,
+        interface: str = "",
     ) -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorSSL.listenSSL` says."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -253,7 +276,7 @@ class PortReactor:
         port = TcpPort._fromListeningDescriptor(self._reactor, fileDescriptor, addressFamily, factory)  # type: ignore[no-untyped-call]  # as above
         return self._started(port)
 
-    def _started(self, port: _Port) -> IListeningPort:
+    def _started(self, port: ListeningPort) -> IListeningPort:
         port.shortage = self._shortage
         port.startListening()
         return port

@@ -240,7 +240,7 @@ class GivenUp(SynchronousTestCase):
     def test_cancelling_a_connection_that_is_being_made_gives_it_up(self) -> None:
         """Over TLS, the handshake too."""
         upstreams = Upstreams(tls=True)
-        connecting = upstreams.pool.connect()
+        connecting = upstreams.connect()
         connecting.cancel()
         self.failureResultOf(connecting, CancelledError)
         self.assertTrue(upstreams.line.aborted)

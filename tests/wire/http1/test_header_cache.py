@@ -24,7 +24,7 @@ class HeaderSectionCacheTests(SynchronousTestCase):
     """Same to the byte, and only the request line new."""
 
     def setUp(self) -> None:
-        self.known = HeaderSectionCache(head(b"GET /x HTTP/1.1"), FIELDS, keep_alive=True)
+        self.known = HeaderSectionCache(head(b"GET /x HTTP/1.1"), FIELDS, keep_alive=True, generation=1)
 
     def test_a_new_request_line_before_the_same_section_is_read(self) -> None:
         """Of the methods that have no body."""

@@ -28,7 +28,8 @@ class Tables(SynchronousTestCase):
 
     def test_every_state_of_a_clients_connection_has_its_row(self) -> None:
         """The only ones without a limit of their own are those in which the upstream's side has one, and the end."""
-        table = client_limits(LimitSettings(header_timeout=1, body_timeout=2, idle_timeout=3, send_timeout=4))
+        table, stall = client_limits(LimitSettings(header_timeout=1, body_timeout=2, idle_timeout=3, send_timeout=4))
+        self.assertEqual(stall, 4)
         self.assertEqual(
             table,
             {
@@ -48,7 +49,8 @@ class Tables(SynchronousTestCase):
 
     def test_every_state_of_an_upstreams_connection_has_its_row(self) -> None:
         """Without a limit of their own are those in which the client's side, or the pool's ``connect_timeout``, has one."""
-        table = upstream_limits(ServiceSettings(response_timeout=1, idle_timeout=2, keepalive_timeout=3))
+        table, stall = upstream_limits(ServiceSettings(response_timeout=1, idle_timeout=2, keepalive_timeout=3))
+        self.assertEqual(stall, 2)
         self.assertEqual(
             table,
             {
@@ -85,7 +87,7 @@ class Enforcing(SynchronousTestCase):
         self.clock = Clock()
         self.expired: list[tuple[State, float]] = []
         limits = client_limits(LimitSettings(header_timeout=10, idle_timeout=75))
-        self.limit = StateLimit(self.clock, limits, 180, ClientState.NEW, self.note)
+        self.limit = StateLimit(self.clock, limits, ClientState.NEW, self.note)
         self.writing = Writing()
 
     def note(self) -> None:
@@ -95,6 +97,10 @@ class Enforcing(SynchronousTestCase):
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.pump([seconds, 0])
+
+    def change(self, **limits: float) -> None:
+        """Let other limits count."""
+        self.limit.change(client_limits(LimitSettings(**limits)))
 
     def test_a_state_lasts_as_long_as_the_table_says(self) -> None:
         """From the moment in which it was entered."""
@@ -137,6 +143,70 @@ class Enforcing(SynchronousTestCase):
         self.assertEqual(self.expired, [])
         self.advance(1)
         self.assertEqual(self.expired, [(ClientState.IDLE, 254.0)])
+
+    def test_other_limits_count_for_the_present_state_too(self) -> None:
+        """As if they had counted since it was entered, whether they are longer or shorter."""
+        for idle_timeout in (100, 50):
+            self.setUp()
+            self.limit.enter(ClientState.IDLE)
+            self.advance(20)
+            self.change(idle_timeout=idle_timeout)
+            self.advance(idle_timeout - 21)
+            self.assertEqual(self.expired, [])
+            self.advance(1)
+            self.assertEqual(self.expired, [(ClientState.IDLE, idle_timeout)])
+
+    def test_a_shorter_limit_that_is_over_already_expires_as_soon_as_the_sockets_were_read(self) -> None:
+        """Not within the call: what it waits for may have come."""
+        self.limit.enter(ClientState.IDLE)
+        self.advance(60)
+        self.change(idle_timeout=30)
+        self.assertEqual(self.expired, [])
+        self.advance(0)
+        self.assertEqual(self.expired, [(ClientState.IDLE, 60)])
+        self.change(idle_timeout=10)
+        self.advance(10_000)
+        self.assertEqual(len(self.expired), 1)
+
+    def test_other_limits_leave_a_state_without_one_alone(self) -> None:
+        """They count from the next state on."""
+        self.limit.enter(ClientState.RESPONDING)
+        self.change(idle_timeout=30)
+        self.advance(10_000)
+        self.assertEqual(self.expired, [])
+        self.limit.enter(ClientState.IDLE)
+        self.advance(29)
+        self.assertEqual(self.expired, [])
+        self.advance(1)
+        self.assertEqual(self.expired, [(ClientState.IDLE, 10_030)])
+
+    def test_during_a_stall_another_limit_of_the_stall_counts_at_once(self) -> None:
+        """That of the state counts when the stall is over."""
+        self.limit.enter(ClientState.IDLE)
+        self.limit.stall(self.writing)
+        self.advance(100)
+        self.change(send_timeout=120, idle_timeout=1)
+        self.advance(19)
+        self.assertEqual(self.expired, [])
+        self.advance(1)
+        self.assertEqual(self.expired, [(ClientState.IDLE, 120)])
+        self.limit.unstall()
+        self.advance(1)
+        self.assertEqual(self.expired[1:], [(ClientState.IDLE, 121)])
+
+    def test_before_the_first_state_is_entered_other_limits_begin_none(self) -> None:
+        """The connection is being made."""
+        self.change(header_timeout=1)
+        self.advance(10_000)
+        self.assertEqual(self.expired, [])
+
+    def test_other_limits_begin_nothing_after_the_end(self) -> None:
+        """No timer is left behind."""
+        self.limit.enter(ClientState.IDLE)
+        self.limit.close()
+        self.change(idle_timeout=1)
+        self.advance(10_000)
+        self.assertEqual((self.expired, self.clock.getDelayedCalls()), ([], []))
 
     def test_any_byte_taken_renews_the_limit_of_a_stall(self) -> None:
         """It is looked when the limit has run out, for the first time to know what was taken by then."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.settings import LimitSettings
 from nnogw.wire.http1.limits import CLOSE_TIMEOUT, FIRST_REQUEST
 from nnogw.wire.site import GatewaySite
-from tests.doubles import Collected
+from tests.doubles import Collected, Rules
 from tests.wire.client_connection import GET, ClientConnection, Root, answer, post, wait
 
 
@@ -17,7 +16,7 @@ class Draining(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.root = Root(wait)
-        self.site = GatewaySite(self.root, Clock(), LimitSettings())
+        self.site = GatewaySite(self.root, Clock(), Rules())
         self.drained: list[bool] = []
 
     def connect(self) -> ClientConnection:

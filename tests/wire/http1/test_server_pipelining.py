@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.settings import LimitSettings
 from nnogw.wire.http1.server import MOST_A_TURN
 from nnogw.wire.request import GatewayRequest
 from nnogw.wire.site import GatewaySite
-from tests.doubles import Collected
+from tests.doubles import Collected, Rules
 from tests.wire.client_connection import GET, SEGMENT, ClientConnection, Root, answer, post, wait
 from tests.wire.loop import Client, Loop
 
@@ -26,7 +25,7 @@ class Fairness(SynchronousTestCase):
         loop = Loop()
         self.addCleanup(loop.close)
         root = Root(lambda request: answer(request, request.target))
-        site = GatewaySite(root, loop, LimitSettings())
+        site = GatewaySite(root, loop, Rules())
         self.addCleanup(site.hangups.close)
         client = Client(self, loop, site)
         client.socket.send(b"".join(map(numbered, range(300))))

@@ -22,7 +22,7 @@ from nnogw.wire.relay import Relay
 from nnogw.wire.request import GatewayRequest
 from nnogw.wire.site import GatewaySite
 from nnogw.wire.transport.writer import HIGH_WATER
-from tests.doubles import Collected, ScriptedBody
+from tests.doubles import Collected, Rules, ScriptedBody
 from tests.wire.client_connection import GET, Root, answer, post, wait
 from tests.wire.loop import Client, Loop
 
@@ -40,7 +40,7 @@ class _Sockets(SynchronousTestCase):
     def connect(self, respond: object = answer) -> Client:
         """Return a client whose requests `respond` answers."""
         self.root = Root(respond)
-        self.site = GatewaySite(self.root, self.loop, LIMITS)
+        self.site = GatewaySite(self.root, self.loop, Rules(LIMITS))
         self.addCleanup(self.site.hangups.close)
         return Client(self, self.loop, self.site)
 
@@ -278,7 +278,7 @@ class Tls(_Sockets):
     def connect_tls(self, respond: object) -> _TlsClient:
         """Return a client over TLS."""
         self.root = Root(respond)
-        self.site = GatewaySite(self.root, self.loop, LIMITS)
+        self.site = GatewaySite(self.root, self.loop, Rules(LIMITS))
         server = TLSMemoryBIOFactory(certificate(), False, self.site, clock=self.loop)  # listenSSL would take the global reactor's clock
         port: Any = self.loop.listenTCP(0, server, interface="127.0.0.1")
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from typing import Any
 
@@ -185,6 +186,37 @@ class TheEnd(TestCase):
         self.assertIs(first, second)
         await first
         self.assertIsNone(await maybeDeferred(port.stopListening))
+
+    async def test_it_can_be_ended_before_its_time(self) -> None:
+        """Whoever waits for it hears of it at once, and who has connected by then is served; before and after, there is nothing to end."""
+        port: Any = PortReactor(reactor).listenTCP(0, Greeting(), interface="127.0.0.1")
+        address = ("127.0.0.1", port.getHost().port)
+        with socket.create_connection(address) as client:
+            port.end()
+            self.assertTrue(port.connected)
+            ending = maybeDeferred(port.stopListening)
+            port.end()
+            port.end()
+            self.successResultOf(ending)
+            self.assertRaises(ConnectionRefusedError, socket.create_connection, address)
+            client.setblocking(False)
+            await until(lambda: readable(client), "the word")
+            self.assertEqual(client.recv(100), b"hello")
+
+    async def test_it_can_be_dropped_with_those_who_wait(self) -> None:
+        """Nobody was to connect to it: the start has failed, or the configuration is not good."""
+        port: Any = PortReactor(reactor).listenTCP(0, Greeting(), interface="127.0.0.1")
+        address = ("127.0.0.1", port.getHost().port)
+        with socket.create_connection(address, timeout=10) as client:
+            port.drop()
+            self.assertRaises(ConnectionResetError, client.recv, 1)
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, address)
+        self.assertIsNone(await maybeDeferred(port.stopListening))
+
+
+def readable(client: socket.socket) -> bool:
+    """Whether something has come."""
+    return bool(select.select([client], [], [], 0)[0])
 
 
 class Greeting(Factory):

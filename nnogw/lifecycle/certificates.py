@@ -1,0 +1,58 @@
+"""The certificates of an ``ssl:`` listener. They can be exchanged while it listens: connections that there are keep theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.ssl import CertificateOptions
+from zope.interface import implementer
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates:
+    """Begins TLS as a server, with the certificates that were read last.
+
+    Args:
+        options: those at first, as `read_certificates` returns them.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self._options = options
+
+    def exchange(self, options: CertificateOptions) -> None:
+        """Let new connections have the certificates of `options`."""
+        self._options = options
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Return OpenSSL's part of a connection."""
+        options: Any = self._options  # it has no annotations
+        return SSL.Connection(options.getContext(), None)
+
+
+def read_certificates(description: str) -> CertificateOptions:
+    """Read the certificates and the key that an ``ssl:`` endpoint string names.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError, SSL.Error, crypto.Error, VerifyError: a file does not hold what it should, or the key does not fit the certificate.
+    """
+    recorder = _Recorder()
+    reactor: Any = recorder  # as much of one as the endpoint needs
+    listening: Any = serverFromString(reactor, description)
+    listening.listen(None).addErrback(lambda failure: failure.raiseException())
+    options: Any = recorder.options
+    options.getContext()  # which says whether the key fits
+    return options  # type: ignore[no-any-return]  # as above
+
+
+class _Recorder:
+    """Stands in for the reactor, and notes what an endpoint would listen with."""
+
+    options: object = None
+
+    def listenSSL(self, port: int, factory: object, contextFactory: object, **others: object) -> None:
+        """Note `contextFactory`."""
+        self.options = contextFactory
