@@ -9,7 +9,7 @@ OLDEST := build/oldest
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test endurance oldest lint types docs news packaging clean
+.PHONY: help demo test endurance oldest lint types docs drawing news packaging clean
 
 help:
 	@echo "make demo       a gateway with a small platform behind it, and curl lines to try (Ctrl-C ends it)"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint       ruff"
 	@echo "make types      mypy, strict"
 	@echo "make docs       the documentation, in docs/_build"
+	@echo "make drawing    the drawing in docs/architecture.rst, of docs/request.dot (Graphviz: apt-get install graphviz)"
 	@echo "make news       what the changelog of the next release would say"
 	@echo "make packaging  the wheel, installed as users would, starts in another folder"
 	@echo "make clean      remove what these have made"
@@ -49,6 +50,9 @@ types: $(VENV)/lint
 
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build -q -W -n -b html docs docs/_build
+
+drawing:
+	dot -Tsvg docs/request.dot -o docs/request.svg
 
 news: $(VENV)/news
 	$(BIN)/towncrier build --draft --version next

@@ -68,6 +68,7 @@ class Reload:
         self._wanted = wanted
         self._warnings: Sequence[str] = warnings
         self._settling: DelayedCall | None = None
+        self._closed = False
 
     def __call__(self) -> list[str]:
         """Let the configuration as it is now take over, and return what is different, a line each.
@@ -98,10 +99,9 @@ class Reload:
         return differences(before.settings, generation.settings)
 
     def close(self) -> None:
-        """Leave no timer behind."""
-        settling, self._settling = self._settling, None
-        if settling is not None:
-            settling.cancel()
+        """Leave no timer behind, now and later."""
+        self._closed = True
+        self._cancel()
 
     def _prepare(self, before: Generation) -> tuple[Generation, Prepared, Opened | None, Sequence[str]]:
         """Load, build, bind, open; whatever fails, nothing is left of it."""
@@ -143,8 +143,14 @@ class Reload:
 
     def _gone(self) -> None:
         self.retiring -= 1
-        self.close()
-        self._settling = self._shared.clock.callLater(SETTLE_AFTER, self._settle)
+        self._cancel()
+        if not self._closed:
+            self._settling = self._shared.clock.callLater(SETTLE_AFTER, self._settle)
+
+    def _cancel(self) -> None:
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            settling.cancel()
 
     def _settle(self) -> None:
         self._settling = None

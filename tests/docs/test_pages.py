@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
+from xml.etree import ElementTree
 
 import orjson
 from twisted.internet.testing import MemoryReactorClock
@@ -27,6 +29,7 @@ from tests.test_configuration_page import options, sections
 OPERATIONS = read("operations.rst")
 _TERM_OF_A_METRIC = re.compile(r"^``(nnogw_\w+)(?:\{([\w,]+)\})?``, (?:counter|gauge|histogram)$", re.MULTILINE)
 _SETTING = re.compile(r"``((?:[a-z_]+\.)+[a-z_]+|services\.NAME\.[a-z_]+)(?: = [^`]+)?``")
+_SVG = "{http://www.w3.org/2000/svg}"
 _TOML = re.compile(r"^ *\.\. code-block:: toml\n(?: +:.*\n)*\n((?: +.*\n|\n)+)", re.MULTILINE)
 
 
@@ -67,6 +70,46 @@ class ArchitectureTests(SynchronousTestCase):
         package = Path(nnogw.__file__).parent
         self.assertTrue(named)
         self.assertEqual([name for name in named if not any((root / name).is_file() for root in (package, package.parent))], [])
+
+    def test_the_drawing_is_made_of_its_source(self) -> None:
+        """With the same texts and the same lines between them; ``make drawing`` makes it."""
+        source = read("request.dot")
+        labels = "\n".join(re.findall(r'label="(.*?)"', source)).replace(r"\n", "\n").split("\n")
+        for table in re.findall(r"label=<(.*?)>\]", source, re.DOTALL):
+            labels += [words.strip() for words in ElementTree.fromstring(table).itertext() if words.strip()]
+        lines = []
+        for line in re.findall(r"^[^/\n]*->.*$", source, re.MULTILINE):
+            ends = re.findall(r"\w+(?::\w+)?", re.sub(r"\[.*\]|rank=same", "", line))
+            lines += [f"{one}->{other}" for one, other in pairwise(ends)]
+        drawing = ElementTree.parse(DOCS / "request.svg").getroot()
+        self.assertGreater(len(labels), 30)
+        self.assertEqual(sorted(labels), sorted("".join(element.itertext()) for element in drawing.iter(f"{_SVG}text")))
+        self.assertGreater(len(lines), 10)
+        self.assertEqual(sorted(lines), sorted(element.findtext(f"{_SVG}title", "") for element in drawing.iterfind(".//*[@class='edge']")))
+
+    def test_the_drawing_has_the_steps_of_the_pipeline(self) -> None:
+        """In their order; and each file that it names exists."""
+        package = Path(nnogw.__file__).parent
+        (returned,) = (
+            node.value
+            for function in ast.parse((package / "pipeline.py").read_text(encoding="utf-8")).body
+            if isinstance(function, ast.FunctionDef) and function.name == "middlewares"
+            for node in ast.walk(function)
+            if isinstance(node, ast.Return)
+        )
+        assert isinstance(returned, ast.List)
+        steps = [ast.unparse(step.func if isinstance(step, ast.Call) else step) for step in returned.elts]
+        drawing = ElementTree.parse(DOCS / "request.svg").getroot()
+        (box,) = (group for group in drawing.iterfind(".//*[@class='node']") if group.findtext(f"{_SVG}title") == "steps")
+        self.assertEqual(["".join(element.itertext()) for element in box.iter(f"{_SVG}text")], ["pipeline.py", *steps])
+        named = re.findall(r"[\w/]+\.py|\w+/(?=<)", (DOCS / "request.svg").read_text(encoding="utf-8"))
+        self.assertGreater(len(named), 10)
+        self.assertEqual([name for name in named if not (package / name).exists()], [])
+
+    def test_the_drawing_is_not_wider_than_a_phone(self) -> None:
+        """So that its text keeps its size there: 340 of the 360 pixels of a narrow one, of which a point has 4/3."""
+        width = ElementTree.parse(DOCS / "request.svg").getroot().get("width", "")
+        self.assertLessEqual(float(width.removesuffix("pt")) * 4 / 3, 340)
 
 
 class ErrorCodeTests(SynchronousTestCase):

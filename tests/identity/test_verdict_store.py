@@ -174,6 +174,19 @@ class AnotherIamTests(VerdictStoreTestCase):
         self.assertIsNone(self.successResultOf(after).identity)
         self.assertKept(None)
 
+    def test_that_the_one_before_does_not_answer_any_more_says_nothing_of_the_other(self) -> None:
+        """It is why the other one was put in its place: the questions under way end when their time is over."""
+        iam = self.iam
+        before = [self.asked(b"%d" % number) for number in range(3)]
+        self.store.start_anew()
+        self.change()
+        for number, verdict in enumerate(before):
+            iam.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+            self.failureResultOf(verdict, AuthUnavailable)
+        self.assertEqual(self.ledger.current, {})
+        for number in range(10):
+            self.assertNoResult(self.asked(b"new-%d" % number))
+
     def test_that_the_one_before_is_down_says_nothing_of_the_other(self) -> None:
         """All may wait for it, and the ledger has no entry."""
         self.change(cache=VerdictCacheSettings(stale_if_error=30))

@@ -23,7 +23,7 @@ from tests.integration.gateway_process import PROJECT, GatewayProcess, environme
 from tests.integration.platform import AS_SERVICE, Platform, status
 from tests.integration.sockets import connect, get, ok, silence, until
 
-_HUP_LINE = "HUP changes nothing: "
+_USR2_LINE = "USR2 changes nothing: "
 _TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
@@ -161,13 +161,13 @@ class Streams(TestCase):
         platform = Platform(self)
         await platform.start()
         room = platform.gateway.stop_reading(2)
-        for number in range(2 * room // len(_HUP_LINE)):
-            platform.gateway.signal("HUP")
+        for number in range(2 * room // len(_USR2_LINE)):
+            platform.gateway.signal("USR2")
             self.assertEqual(status(await platform.ask(f"/api/v1/billing/{number}", AS_SERVICE)), 200)
         await platform.last_log_line(f"/api/v1/billing/{number}")
-        self.assertLess(platform.gateway.stderr.count(_HUP_LINE), number)
+        self.assertLess(platform.gateway.stderr.count(_USR2_LINE), number)
         platform.gateway.read_on(2)
-        await platform.gateway.until(lambda: platform.gateway.stderr.count(_HUP_LINE) > number, "the lines")
+        await platform.gateway.until(lambda: platform.gateway.stderr.count(_USR2_LINE) > number, "the lines")
 
     async def test_a_reader_of_standard_output_that_stops_costs_lines_and_nothing_else(self) -> None:
         """Also the program's own log goes on."""
@@ -176,8 +176,8 @@ class Streams(TestCase):
         room = platform.gateway.stop_reading(1)
         for number in range(room // 100):
             self.assertEqual(status(await platform.ask(f"/api/v1/billing/{number}", AS_SERVICE)), 200)
-        platform.gateway.signal("HUP")
-        await platform.gateway.until(lambda: _HUP_LINE in platform.gateway.stderr, "a word in the program's log")
+        platform.gateway.signal("USR2")
+        await platform.gateway.until(lambda: _USR2_LINE in platform.gateway.stderr, "a word in the program's log")
         self.assertFalse(any(line["path"] == f"/api/v1/billing/{number}" for line in platform.gateway.request_log))
         platform.gateway.read_on(1)
         await platform.last_log_line(f"/api/v1/billing/{number}")
@@ -191,14 +191,14 @@ class Signalled(TestCase):
         """And WINCH, which terminals send, is nothing at all."""
         platform = Platform(self)
         await platform.start()
-        for name in ("HUP", "USR2"):
+        for name, line in (("HUP", "HUP: reading the configuration anew"), ("USR2", _USR2_LINE)):
             platform.gateway.signal(name)
-            await platform.gateway.until(lambda name=name: f"{name} changes nothing" in platform.gateway.stderr, f"a word about {name}")
+            await platform.gateway.until(lambda line=line: line in platform.gateway.stderr, f"a word about {name}")
         os.kill(platform.gateway.pid, signal.SIGWINCH)
         self.assertEqual(status(await platform.ask("/api/v1/billing/x", AS_SERVICE)), 200)
 
     async def test_during_the_start_they_kill_nobody(self) -> None:
-        """From the first word on: HUP and USR2 are ignored, TERM ends in order, with an exit status of 0."""
+        """From the first word on: HUP and USR2 end nothing, TERM ends in order, with an exit status of 0."""
         for names in (("HUP", "USR2", "TERM"), ("TERM",)):
             gateway = GatewayProcess(self, arguments=["--demo"])
             gateway.spawn()

@@ -139,6 +139,14 @@ class EndTests(OutageTestCase):
             self.assertFalse(self.outage.ongoing)
             self.outage.forget()
 
+    def test_a_call_that_began_before_it_was_forgotten_proves_nothing(self) -> None:
+        """It has asked the source of that time."""
+        before = self.outage.successes
+        self.outage.forget()
+        for _ in range(10):
+            self.outage.failed("too slow", before)
+        self.assertEqual((self.outage.ongoing, self.outage.silent, self.ledger.current), (False, False, {}))
+
     def test_the_outage_of_another_source_is_its_first(self) -> None:
         """Its first success ends it, however soon it comes."""
         self.outage.forget()

@@ -131,6 +131,15 @@ class AddressesTests(SynchronousTestCase):
         self.addresses.keep([])
         self.assertEqual(self.ledger.current, {})
 
+    def test_what_fails_behind_one_that_has_gone_is_no_degraded_state(self) -> None:
+        """Nobody would ever end it: the requests that began before are the last."""
+        sending = [self.send() for _ in range(3)]
+        self.addresses.keep([self.find("tcp:192.0.2.10:80")])
+        for number, line in enumerate(list(self.made[0].lines)):
+            line.lose()
+            self.failureResultOf(sending[number], UpstreamFailed)
+        self.assertEqual(self.ledger.current, {})
+
     def test_closing_closes_what_is_in_use(self) -> None:
         """And gives up what is being made."""
         self.send()
