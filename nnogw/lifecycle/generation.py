@@ -119,7 +119,7 @@ def adopt(generation: Generation, shared: Shared, previous: Generation | None = 
     shared.verdicts.bound(settings.auth)
     shared.statuses.bound(settings.lifecycle)
     shared.limits.bound(settings.rate_limit.max_keys)
-    shared.metrics.keep({route.prefix for route in settings.routes}, [service.name for service in services])
+    keep_metrics(generation, shared)
     for key in settings.auth.api_key:  # whatever IAM may have said of it before it was one
         shared.verdicts.forget("session", key.encode())
     if previous is not None:
@@ -127,6 +127,12 @@ def adopt(generation: Generation, shared: Shared, previous: Generation | None = 
             shared.verdicts.start_anew()
         if _place(generation, "registry") != _place(previous, "registry"):
             shared.statuses.start_anew()
+
+
+def keep_metrics(generation: Generation, shared: Shared) -> None:
+    """Let the metrics tell of the routes and services of `generation`, and of no others."""
+    services = [name for name, service in generation.services.items() if service is not None]
+    shared.metrics.keep({route.prefix for route in generation.settings.routes}, services)
 
 
 def _place(generation: Generation, name: str) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from nnogw.interfaces import Reactor
 from nnogw.lifecycle.certificates import Certificates, read_certificates
 from nnogw.lifecycle.start_errors import StartError, not_bound
 from nnogw.loading.sockets import same_socket
+from nnogw.upstream.binding import split_endpoint
 from nnogw.wire.transport.ports import BACKLOG, ListeningPort, PortReactor
 
 #: Where a listener on all addresses can be reached from its own machine.
@@ -148,7 +149,7 @@ class Listeners:
                     left.remove(there)
                     listener = self._stay(there, description, prepared)
                 prepared.listeners.append(listener)
-        except StartError:
+        except Exception:
             prepared.undo()
             raise
         return prepared
@@ -177,7 +178,7 @@ class Listeners:
     def _stay(self, there: Listener, description: str, prepared: Prepared) -> Listener:
         """Return a listener that is open already, as `description` has it from now on."""
         certificates = there.certificates
-        if certificates is not None and description.startswith(_TLS):
+        if certificates is not None and description.startswith(_TLS) and _backlog(description) == _backlog(there.description):
             exchange, options = certificates.exchange, self._read_certificates(description, there.purpose)
             prepared.exchanges.append(lambda: exchange(options))
         elif description != there.description:
@@ -235,6 +236,10 @@ class _WithCertificates:
     ) -> IListeningPort:
         """Listen as `twisted.internet.interfaces.IReactorSSL.listenSSL` says."""
         return self._reactor.listenSSL(port, factory, self._certificates, backlog, interface)
+
+
+def _backlog(description: str) -> str | None:
+    return split_endpoint(description)[2].get("backlog")
 
 
 def _error(description: str, purpose: Purpose, why: str) -> StartError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from twisted.logger import Logger
 
 from nnogw.interfaces import DelayedCall, ReloadRefused
-from nnogw.lifecycle.generation import Generation, adopt, build
+from nnogw.lifecycle.generation import Generation, adopt, build, keep_metrics
 from nnogw.lifecycle.listeners import CLIENTS, Listeners, Prepared, Wanted
 from nnogw.lifecycle.process import settle_again
 from nnogw.lifecycle.shared import Shared
@@ -111,7 +111,7 @@ class Reload:
             sockets = self._listeners.prepare(self._wanted(loaded.settings.server))
             try:
                 opened = self._open_log(before.settings.server.access_log, loaded.settings.server.access_log)
-            except StartError:
+            except Exception:
                 sockets.undo()
                 raise
         except ConfigurationError as error:
@@ -143,6 +143,7 @@ class Reload:
 
     def _gone(self) -> None:
         self.retiring -= 1
+        keep_metrics(self.generation, self._shared)  # the last requests have counted for routes that there are no more
         self._cancel()
         if not self._closed:
             self._settling = self._shared.clock.callLater(SETTLE_AFTER, self._settle)

@@ -72,6 +72,7 @@ class LogFile(LineWriter):
     def move(self, path: str, opened: Opened) -> None:
         """Write what there is, and from now on to the file at `path`, which is `opened`. Nothing more is known of the old file."""
         self._change(opened)
+        self._untaken_since = None
         for state in ("log-unwritable", "log-not-reopened"):
             self._ledger.end(state, self._path)
         self._path = path

@@ -132,13 +132,19 @@ class Outage:
             self._ledger.begin(state, self._name, reason)
 
     def forget(self) -> None:
-        """Forget all failures: the source is another one now, or none."""
+        """Forget all failures: the source is another one now. What comes of calls that have begun before proves nothing."""
+        self.successes += 1
         self._failures.count = self._silences.count = 0
         self._several = self.silent = self._troubled = False
         self._subject = None
         if self.ongoing:
             self._end()
         self._over_at = None
+
+    def retire(self) -> None:
+        """Forget all failures, and tell nobody of later ones: the source is not used any more."""
+        self.forget()
+        self._ledger = None
 
     def _end(self) -> None:
         self.ongoing = False

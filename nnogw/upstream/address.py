@@ -42,4 +42,4 @@ class Address:
     def retire(self) -> None:
         """Nobody new comes here: idle connections close, busy ones when they are released, and a failure is no news any more."""
         self.pool.retire()
-        self.outage.forget()
+        self.outage.retire()

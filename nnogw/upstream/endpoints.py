@@ -84,7 +84,7 @@ class NameEndpoint:
         resolver: knows the addresses.
         host: the name.
         port: the port.
-        timeout: seconds for each attempt; None for no limit of its own.
+        timeout: seconds for each attempt.
         bind_address: the address that connections come from; empty for any.
     """
 

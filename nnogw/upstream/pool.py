@@ -32,7 +32,7 @@ class ConnectionPool:
         settings: the service's times (seconds) and `max_idle_connections`, at first.
 
     Attributes:
-        limits: how long the states of a connection may last that no request has used yet.
+        limits: how long the states of a connection may last that carries no request.
         open: how many connections are established.
     """
 

@@ -448,6 +448,7 @@ class UpstreamConnection(TwistedProtocol):
             self.close()
             return
         self._used = True
+        self._time.limits = self._owner.limits  # from here on it is the pool's; the configuration may have changed meanwhile
         self._time.enter(UpstreamState.IDLE)
         self._owner.released(self)
 

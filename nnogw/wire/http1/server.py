@@ -474,8 +474,7 @@ class GatewayChannel(TwistedProtocol):
 
     def came_through(self, port: object) -> bool:
         """Whether it was accepted by the listening `port`."""
-        transport: Any = self.transport
-        return getattr(getattr(transport, "transport", transport), "server", None) is port  # what TLS lies on, or the socket itself
+        return getattr(self.transport, "server", None) is port
 
     def retire(self) -> None:
         """Close as soon as no request is under way: the listener is draining. One that has just been accepted gets time for its first."""
