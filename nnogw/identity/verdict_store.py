@@ -21,6 +21,13 @@ _DIGEST_SIZE = 16  # bytes: 128 bits under a secret key are beyond any search fo
 _PROBES = 2
 
 
+def digest_of(credential: bytes, key: hashlib.blake2b) -> bytes:
+    """Return the digest of a credential under a key of `VerdictStore`."""
+    digest = key.copy()
+    digest.update(credential)
+    return digest.digest()
+
+
 class VerdictStore:
     """The verdicts in memory, and all else that is known of IAM (a `nnogw.interfaces.VerdictTable`).
 
@@ -42,6 +49,7 @@ class VerdictStore:
         calls: questions to IAM.
         failures: questions that an outage left open.
         queue: bounds the calls to IAM, and has those that are under way or wait.
+        session_key: what the digests of sessions' tokens are keyed with.
         valid: digest → the verdict as it is given out.
         refused: digest → monotonic seconds at which a refusal is over.
         flights: the questions under way, by digest.
@@ -53,8 +61,8 @@ class VerdictStore:
         self.hits = self.misses = self.stale = self.refusals = self.calls = self.failures = 0
         self.queue = CallQueue(clock=clock, max_calls=settings.max_calls, max_calls_per_address=settings.max_calls_per_address)
         key = key or os.urandom(32)
-        self._session_digest = hashlib.blake2b(key=key, digest_size=_DIGEST_SIZE, person=b"session")
-        self._api_key_digest = hashlib.blake2b(key=key, digest_size=_DIGEST_SIZE, person=b"apikey")
+        self.session_key = hashlib.blake2b(key=key, digest_size=_DIGEST_SIZE, person=b"session")
+        self._api_key_key = hashlib.blake2b(key=key, digest_size=_DIGEST_SIZE, person=b"apikey")
         self.valid: LruTable[bytes, Kept[Verdict]] = LruTable(settings.cache.max_entries, self._left)
         self._of_user: dict[str, set[bytes]] = {}  # user id → the digests of the user's credentials in `valid`
         self.refused: LruTable[bytes, float] = LruTable(settings.cache.max_negative_entries)
@@ -85,9 +93,7 @@ class VerdictStore:
 
     def digest(self, kind: str, credential: bytes) -> bytes:
         """Return the key of a credential (`kind` is "session" or "apikey")."""
-        digest = (self._session_digest if kind == "session" else self._api_key_digest).copy()
-        digest.update(credential)
-        return digest.digest()
+        return digest_of(credential, self.session_key if kind == "session" else self._api_key_key)
 
     def keep(self, digest: bytes, identity: Identity, fresh_until: float, stale_until: float) -> None:
         """Keep a valid verdict."""

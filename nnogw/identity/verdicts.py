@@ -17,7 +17,7 @@ from nnogw.identity.failure_limit import FailureLimit
 from nnogw.identity.freshness import Freshness, Kept, freshness
 from nnogw.identity.iam import IamSilent
 from nnogw.identity.single_flight import Flight
-from nnogw.identity.verdict_store import VerdictStore
+from nnogw.identity.verdict_store import VerdictStore, digest_of
 from nnogw.interfaces import Clock, Verdict
 from nnogw.networks import network_of
 from nnogw.settings import AuthSettings
@@ -80,7 +80,7 @@ class VerdictCache:
     def remembered_session(self, token: bytes) -> Verdict | None:
         """Return the good verdict on a session's token that is in memory and within its life, or None."""
         store = self._store
-        entry = store.valid.get(store.digest("session", token))
+        entry = store.valid.get(digest_of(token, store.session_key))
         if entry is None or self._clock.seconds() >= entry.fresh_until:
             return None
         store.hits += 1

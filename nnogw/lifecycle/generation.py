@@ -114,7 +114,7 @@ def adopt(generation: Generation, shared: Shared, previous: Generation | None = 
     services = [service for service in generation.services.values() if service is not None]
     shared.addresses.keep(service.address for service in services)
     for service in services:
-        service.pool.renew(service.settings)
+        service.pool.renew(service.limits, service.settings.max_idle_connections)
     shared.resolver.keep({service.address.key.binding.name for service in services}, settings.server.resolve_ttl)
     shared.verdicts.bound(settings.auth)
     shared.statuses.bound(settings.lifecycle)

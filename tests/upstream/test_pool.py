@@ -28,6 +28,12 @@ from tests.wire.upstream_connection import Upstreams
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+def renew(pool: ConnectionPool, **settings: float) -> None:
+    """Let other settings of the service count."""
+    changed = ServiceSettings(**settings)
+    pool.renew(upstream_limits(changed), changed.max_idle_connections)
+
+
 class Reuse(SynchronousTestCase):
     """Who gets which connection."""
 
@@ -124,7 +130,7 @@ class Renewing(SynchronousTestCase):
 
     def test_of_more_idle_ones_than_are_allowed_now_those_used_last_stay(self) -> None:
         upstreams = self.pooled(4)
-        upstreams.pool.renew(ServiceSettings(max_idle_connections=2))
+        renew(upstreams.pool, max_idle_connections=2)
         upstreams.clock.advance(0)
         self.assertEqual([line.lost for line in upstreams.endpoint.lines], [True, True, False, False])
         self.assertEqual((upstreams.pool.idle, upstreams.pool.open), (2, 2))
@@ -135,7 +141,7 @@ class Renewing(SynchronousTestCase):
             upstreams = Upstreams(max_idle_connections=before)
             for _ in range(2):
                 upstreams.get()
-            upstreams.pool.renew(ServiceSettings(max_idle_connections=after))
+            renew(upstreams.pool, max_idle_connections=after)
             for line in upstreams.endpoint.lines:
                 line.answer(OK)
             self.assertEqual(upstreams.pool.idle, kept)
@@ -145,7 +151,7 @@ class Renewing(SynchronousTestCase):
         for keepalive_timeout, closed in ((5, True), (15, False), (3600, False)):
             upstreams = self.pooled(1, keepalive_timeout=60)
             upstreams.advance(10)
-            upstreams.pool.renew(ServiceSettings(keepalive_timeout=keepalive_timeout))
+            renew(upstreams.pool, keepalive_timeout=keepalive_timeout)
             upstreams.advance(0)
             self.assertEqual((upstreams.line.lost, upstreams.pool.idle), (closed, 0 if closed else 1))
             upstreams.advance(keepalive_timeout - 10.1 if not closed else 0)
@@ -157,7 +163,7 @@ class Renewing(SynchronousTestCase):
         """They come with each request."""
         upstreams = Upstreams(response_timeout=30)
         answer = upstreams.get()
-        upstreams.pool.renew(ServiceSettings(response_timeout=1))
+        renew(upstreams.pool, response_timeout=1)
         upstreams.advance(29)
         self.assertNoResult(answer)
         upstreams.advance(1)
@@ -166,7 +172,7 @@ class Renewing(SynchronousTestCase):
     def test_one_that_is_made_later_has_the_other_time(self) -> None:
         """Also if nobody has used it yet."""
         upstreams = Upstreams(keepalive_timeout=60)
-        upstreams.pool.renew(ServiceSettings(keepalive_timeout=5))
+        renew(upstreams.pool, keepalive_timeout=5)
         upstreams.pool.released(self.successResultOf(upstreams.connect()))
         self.assertEqual(upstreams.pool.limits, upstream_limits(ServiceSettings(keepalive_timeout=5)))
         self.assertIs(upstreams.line.connection._time.limits, upstreams.pool.limits)

@@ -213,7 +213,8 @@ class UpstreamConnection(TwistedProtocol):
             whatever the request's body failed with.
         """
         self._request = request
-        self._time.limits = limits
+        if limits is not self._time.limits:
+            self._time.use(limits)
         self._answered_any = False
         self._begin_head()
         waiting: Deferred[UpstreamResponse] = Deferred(self._cancelled)
@@ -448,7 +449,8 @@ class UpstreamConnection(TwistedProtocol):
             self.close()
             return
         self._used = True
-        self._time.limits = self._owner.limits  # from here on it is the pool's; the configuration may have changed meanwhile
+        if self._owner.limits is not self._time.limits:  # the configuration has changed meanwhile
+            self._time.use(self._owner.limits)
         self._time.enter(UpstreamState.IDLE)
         self._owner.released(self)
 

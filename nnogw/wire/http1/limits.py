@@ -101,15 +101,15 @@ class StateLimit(Deadline):
         expired: called when a limit has run out; `state` and `stalled` say which.
 
     Attributes:
-        limits: the limits of the states that are entered from now on: a connection outlives the configuration that it was made with.
+        limits: those that count.
     """
 
-    __slots__ = ("_expired_in_state", "_taken_before", "_taking", "limits", "stalled", "state")
+    __slots__ = ("_expired_in_state", "_states", "_taken_before", "_taking", "limits", "stalled", "state")
 
     def __init__(self, clock: Clock, limits: TimeLimits, state: State, expired: Callable[[], object]) -> None:
         super().__init__(clock, self._run_out)
         self._expired_in_state = expired
-        self.limits = limits
+        self.use(limits)
         self._taking: Taking | None = None
         self._taken_before: int | None = None
         self.stalled = False
@@ -119,7 +119,7 @@ class StateLimit(Deadline):
         """Let the connection be in `state` from now on. Entering the same state again renews its limit."""
         self.state = state
         if not self.stalled:
-            seconds = self.limits.states[state]
+            seconds = self._states[state]
             if seconds is None:
                 self._at = inf
             else:  # as `set` does it, without another call: every request comes here four times
@@ -132,10 +132,15 @@ class StateLimit(Deadline):
         if state is not self.state:
             self.enter(state)
 
+    def use(self, limits: TimeLimits) -> None:
+        """Let other limits count for the states that are entered from now on: a connection outlives its first configuration."""
+        self.limits = limits
+        self._states = limits.states
+
     def change(self, limits: TimeLimits) -> None:
         """Let other limits count at once, for the present state too: as if they had counted since it was entered."""
         before, now = (table.stall if self.stalled else table.states[self.state] for table in (self.limits, limits))
-        self.limits = limits
+        self.use(limits)
         if before is not None and now is not None and self._at < inf:
             self._at = max(self._at + now - before, self._clock.seconds())
             if self._at < self._timer_at:

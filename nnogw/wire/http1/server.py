@@ -489,7 +489,9 @@ class GatewayChannel(TwistedProtocol):
 
     def _next(self) -> None:
         """Take the next request, unless it has to wait: until the client has taken the responses before it, or for the next turn."""
-        self._time.limits = self._site.generation.client_limits
+        limits = self._site.generation.client_limits
+        if limits is not self._time.limits:
+            self._time.use(limits)
         if self._time.stalled:
             self._hold_back()
             return
