@@ -13,7 +13,7 @@ from twisted.web.iweb import IAgent
 from nnogw.exchange import Exchange
 from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
 from nnogw.identity.freshness import Freshness, Kept, freshness
-from nnogw.identity.single_flight import Flight
+from nnogw.identity.single_flight import Call
 from nnogw.identity.status_store import StatusStore
 from nnogw.interfaces import Clock
 from nnogw.settings import LifecycleSettings
@@ -86,24 +86,24 @@ class PlatformStatuses:
             self._join(platform_id, exchange)
 
     def _join(self, platform_id: str, exchange: Exchange) -> Deferred[str | None]:
-        return self._store.flights.join(platform_id, lambda flight: self._ask(platform_id, exchange, flight))
+        return self._store.flights.join(platform_id, lambda call: self._ask(platform_id, exchange, call))
 
-    def _ask(self, platform_id: str, exchange: Exchange, flight: Flight[str | None]) -> Deferred[str | None]:
+    def _ask(self, platform_id: str, exchange: Exchange, call: Call[str | None]) -> Deferred[str | None]:
         successes = self._store.outage.successes
         answer = self._client.call("GET", "/" + quote(platform_id, safe=""), exchange, self._credentials)
         status = answer.addCallback(_status).addCallbacks(
-            self._learn, self._failed, callbackArgs=(platform_id, flight), errbackArgs=(platform_id, flight, successes)
+            self._learn, self._failed, callbackArgs=(platform_id, call), errbackArgs=(platform_id, call, successes)
         )
         return status.addBoth(self._ended, platform_id)
 
-    def _learn(self, status: str | None, platform_id: str, flight: Flight[str | None]) -> str | None:
+    def _learn(self, status: str | None, platform_id: str, call: Call[str | None]) -> str | None:
         self._store.outage.succeeded()
-        if not flight.detached:
+        if not call.detached:
             fresh_until = self._clock.seconds() + self._settings.ttl
             self._store.known.put(platform_id, Kept(status, fresh_until, fresh_until + self._settings.stale_if_error))
         return status
 
-    def _failed(self, failure: Failure, platform_id: str, flight: Flight[str | None], successes: int) -> str | None:
+    def _failed(self, failure: Failure, platform_id: str, call: Call[str | None], successes: int) -> str | None:
         """Return the status that stands in for the one that did not come."""
         failure.trap(CallFailed)
         reason = f"registry: {failure.getErrorMessage()}"
@@ -112,7 +112,7 @@ class PlatformStatuses:
         entry = self._store.known.get(platform_id)
         if entry is None or now >= entry.stale_until or entry.value is None:
             entry = Kept(None, now, now + _UNKNOWN_FOR)
-        if not flight.detached:
+        if not call.detached:
             self._store.known.put(platform_id, entry.not_answered(now))
         return self._bridged(entry.value, reason)
 

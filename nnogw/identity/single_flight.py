@@ -13,7 +13,7 @@ K = TypeVar("K")
 R = TypeVar("R")
 
 
-class Flight(Generic[R]):
+class Call(Generic[R]):
     """One call under way.
 
     Attributes:
@@ -35,52 +35,52 @@ class SingleFlight(Generic[K, R]):
     """The calls under way, at most one for a key.
 
     Each waiter gets a Deferred of its own. A waiter that is cancelled leaves the others and the call alone; a call that nobody waits for
-    any more goes on, for what may be kept of its answer, unless whoever started it has it stopped (`Flight.abandoned`).
+    any more goes on, for what may be kept of its answer, unless whoever started it has it stopped (`Call.abandoned`).
     """
 
-    __slots__ = ("_flights",)
+    __slots__ = ("_calls",)
 
     def __init__(self) -> None:
-        self._flights: dict[K, Flight[R]] = {}
+        self._calls: dict[K, Call[R]] = {}
 
     def __contains__(self, key: K) -> bool:
-        return key in self._flights
+        return key in self._calls
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._calls)
 
-    def join(self, key: K, start: Callable[[Flight[R]], Deferred[R]]) -> Deferred[R]:
+    def join(self, key: K, start: Callable[[Call[R]], Deferred[R]]) -> Deferred[R]:
         """Wait for the call under `key`; where there is none, `start` one.
 
         Returns:
             A Deferred of this waiter's own, which fires with the call's result or failure.
         """
-        flight = self._flights.get(key)
-        begins = flight is None
-        if flight is None:
-            flight = self._flights[key] = Flight()
-        waiter: Deferred[R] = Deferred(partial(_leave, flight))
-        flight.waiting += 1
-        flight.waiters.append(waiter)
+        call = self._calls.get(key)
+        begins = call is None
+        if call is None:
+            call = self._calls[key] = Call()
+        waiter: Deferred[R] = Deferred(partial(_leave, call))
+        call.waiting += 1
+        call.waiters.append(waiter)
         if begins:
-            maybeDeferred(start, flight).addBoth(self._land, key, flight)
+            maybeDeferred(start, call).addBoth(self._land, key, call)
         return waiter
 
     def detach(self, key: K) -> None:
         """Let nobody join the call under `key` any more: what it finds out may be out of date."""
-        flight = self._flights.pop(key, None)
-        if flight is not None:
-            flight.detached = True
+        call = self._calls.pop(key, None)
+        if call is not None:
+            call.detached = True
 
     def detach_all(self) -> None:
         """Let nobody join any of the calls under way."""
-        for key in list(self._flights):
+        for key in list(self._calls):
             self.detach(key)
 
-    def _land(self, result: R | Failure, key: K, flight: Flight[R]) -> None:
-        if not flight.detached:
-            del self._flights[key]  # first: a waiter's callback may want the next call
-        for waiter in flight.waiters:
+    def _land(self, result: R | Failure, key: K, call: Call[R]) -> None:
+        if not call.detached:
+            del self._calls[key]  # first: a waiter's callback may want the next call
+        for waiter in call.waiters:
             if waiter.called:  # cancelled
                 continue
             if isinstance(result, Failure):
@@ -89,7 +89,7 @@ class SingleFlight(Generic[K, R]):
                 waiter.callback(result)
 
 
-def _leave(flight: Flight[R], _: Deferred[R]) -> None:
-    flight.waiting -= 1
-    if not flight.waiting and flight.abandoned is not None:
-        flight.abandoned()
+def _leave(call: Call[R], _: Deferred[R]) -> None:
+    call.waiting -= 1
+    if not call.waiting and call.abandoned is not None:
+        call.abandoned()

@@ -16,7 +16,7 @@ from nnogw.identity.call_queue import QueueFull
 from nnogw.identity.failure_limit import FailureLimit
 from nnogw.identity.freshness import Freshness, Kept, freshness
 from nnogw.identity.iam import IamSilent
-from nnogw.identity.single_flight import Flight
+from nnogw.identity.single_flight import Call
 from nnogw.identity.verdict_store import VerdictStore, digest_of
 from nnogw.interfaces import Clock, Verdict
 from nnogw.networks import network_of
@@ -129,8 +129,8 @@ class VerdictCache:
             store.hits += 1
             return _REFUSED
 
-        def start(flight: Flight[Verdict]) -> Deferred[Verdict]:
-            return self._ask(lambda: ask(credential, exchange), digest, flight, network_of(exchange.ip))
+        def start(call: Call[Verdict]) -> Deferred[Verdict]:
+            return self._ask(lambda: ask(credential, exchange), digest, call, network_of(exchange.ip))
 
         if state is Freshness.BRIDGING and entry is not None:
             if digest not in store.flights and store.source.may_ask_beside(digest, entry, now):
@@ -146,7 +146,7 @@ class VerdictCache:
             return fail(AuthUnavailable(reason="IAM is known to be down, and others wait for it already"))
         return store.flights.join(digest, start).addCallback(self._count)
 
-    def _ask(self, ask: Callable[[], Deferred[Identity | None]], digest: bytes, flight: Flight[Verdict], address: str) -> Deferred[Verdict]:
+    def _ask(self, ask: Callable[[], Deferred[Identity | None]], digest: bytes, call: Call[Verdict], address: str) -> Deferred[Verdict]:
         def begin() -> Deferred[Verdict]:
             if not self._store.source.may_begin(digest):
                 raise AuthUnavailable(reason="IAM went down while this call waited for its turn")
@@ -155,25 +155,25 @@ class VerdictCache:
             self._store.calls += 1
             successes = self._store.outage.successes
             return ask().addCallbacks(
-                self._learn, self._failed, callbackArgs=(digest, flight, address), errbackArgs=(digest, flight, successes)
+                self._learn, self._failed, callbackArgs=(digest, call, address), errbackArgs=(digest, call, successes)
             )
 
-        call = self._store.queue.call(address, begin, self._timeout)
-        flight.abandoned = call.give_up
-        return call.result.addErrback(self._bridge, digest).addBoth(self._ended, digest)
+        queued = self._store.queue.call(address, begin, self._timeout)
+        call.abandoned = queued.give_up
+        return queued.result.addErrback(self._bridge, digest).addBoth(self._ended, digest)
 
     def _count(self, verdict: Verdict) -> Verdict:
         if verdict.cache == "stale":
             self._store.stale += 1
         return verdict
 
-    def _learn(self, identity: Identity | None, digest: bytes, flight: Flight[Verdict], address: str) -> Verdict:
+    def _learn(self, identity: Identity | None, digest: bytes, call: Call[Verdict], address: str) -> Verdict:
         self._store.outage.succeeded()
         if identity is None:
             self._store.refusals += 1
             if self._failure_limit is not None:
                 self._failure_limit.refused(address)
-        if not flight.detached:
+        if not call.detached:
             self._store.valid.drop(digest)
             self._store.refused.drop(digest)
             self._remember(identity, digest)
@@ -195,14 +195,14 @@ class VerdictCache:
         if stale > 0:
             self._store.keep(digest, identity, now + fresh, now + stale)
 
-    def _failed(self, failure: Failure, digest: bytes, flight: Flight[Verdict], successes: int) -> Failure:
+    def _failed(self, failure: Failure, digest: bytes, call: Call[Verdict], successes: int) -> Failure:
         """Take note of a question that was not answered."""
         error = failure.value
         if isinstance(error, AuthUnavailable):
             self._store.failures += 1
             self._store.outage.failed(error.reason, successes, None if isinstance(error, IamSilent) else digest)
             entry = self._store.valid.get(digest)
-            if entry is not None and not flight.detached:
+            if entry is not None and not call.detached:
                 self._store.valid.update(digest, entry.not_answered(self._clock.seconds()))
         return failure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.identity.single_flight import Flight, SingleFlight
+from nnogw.identity.single_flight import Call, SingleFlight
 
 
 class SingleFlightTests(SynchronousTestCase):
@@ -14,10 +14,10 @@ class SingleFlightTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.flights: SingleFlight[str, str] = SingleFlight()
         self.calls: list[Deferred[str]] = []
-        self.started: list[Flight[str]] = []
+        self.started: list[Call[str]] = []
 
-    def start(self, flight: Flight[str]) -> Deferred[str]:
-        self.started.append(flight)
+    def start(self, call: Call[str]) -> Deferred[str]:
+        self.started.append(call)
         self.calls.append(Deferred())
         return self.calls[-1]
 
@@ -51,7 +51,7 @@ class SingleFlightTests(SynchronousTestCase):
         self.assertEqual(len(self.flights), 0)
 
     def test_a_call_that_fails_at_once_fails_its_waiter(self) -> None:
-        def start(flight: Flight[str]) -> Deferred[str]:
+        def start(call: Call[str]) -> Deferred[str]:
             raise ValueError
 
         self.failureResultOf(self.flights.join("key", start), ValueError)
@@ -123,7 +123,7 @@ class SingleFlightTests(SynchronousTestCase):
         before = self.join()
         self.flights.detach("key")
         after = self.join()
-        self.assertEqual([flight.detached for flight in self.started], [True, False])
+        self.assertEqual([call.detached for call in self.started], [True, False])
         self.calls[0].callback("old")
         self.assertEqual(self.successResultOf(before), "old")
         self.assertNoResult(after)
@@ -135,7 +135,7 @@ class SingleFlightTests(SynchronousTestCase):
         waiters = [self.join("one"), self.join("other")]
         self.flights.detach_all()
         self.flights.detach("none under way")
-        self.assertEqual([flight.detached for flight in self.started], [True, True])
+        self.assertEqual([call.detached for call in self.started], [True, True])
         for call in self.calls:
             call.callback("answer")
         for waiter in waiters:
