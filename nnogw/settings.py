@@ -68,7 +68,7 @@ class VerdictCacheSettings:
 
 @frozen
 class SessionPaths:
-    """Where in IAM's session answer each fact stands: dotted paths, the first that is there wins."""
+    """Where in IAM's session answer each claim stands: dotted paths, the first that is there wins."""
 
     user_id: tuple[str, ...] = ("userId", "user.id")
     role: tuple[str, ...] = ("role", "user.role")

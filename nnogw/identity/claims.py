@@ -21,14 +21,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class BrokenContract(Exception):
-    """IAM's answer is not what was agreed on. The message names the fact, and quotes nothing."""
+    """IAM's answer is not what was agreed on. The message names the claim, and quotes nothing."""
 
 
 class ClaimsReader:
-    """Finds an identity's facts in an answer of IAM.
+    """Finds an identity's claims in an answer of IAM.
 
     Args:
-        paths: where each fact may stand; the first place with a value other than null or "" wins.
+        paths: where each claim may stand; the first place with a value other than null or "" wins.
     """
 
     def __init__(self, paths: SessionPaths) -> None:
@@ -38,20 +38,20 @@ class ClaimsReader:
         self._platform_status = _split(paths.platform_status)
         self._expires_at = _split(paths.expires_at)
 
-    def identity(self, kind: str, facts: Mapping[str, object]) -> Identity:
-        """Return the identity that `facts` tell of.
+    def identity(self, kind: str, claims: Mapping[str, object]) -> Identity:
+        """Return the identity that `claims` tell of.
 
         Args:
             kind: "session" or "apikey".
-            facts: the JSON object of the answer.
+            claims: the JSON object of the answer.
 
         Raises:
-            BrokenContract: a fact has a wrong type, is not fit for a header field, or one that must be there is missing: a session's user,
+            BrokenContract: a claim has a wrong type, is not fit for a header field, or one that must be there is missing: a session's user,
                 an API key's platform.
         """
-        user_id = _text("user id", _first(facts, self._user_id))
-        role = _text("role", _first(facts, self._role))
-        platform_id = _text("platform id", _first(facts, self._platform_id))
+        user_id = _text("user id", _first(claims, self._user_id))
+        role = _text("role", _first(claims, self._role))
+        platform_id = _text("platform id", _first(claims, self._platform_id))
         if kind == "session" and user_id is None:
             raise BrokenContract("a session without a user id")
         if kind == "apikey" and platform_id is None:
@@ -62,8 +62,8 @@ class ClaimsReader:
             user_id,
             role,
             platform_id,
-            platform_status=_text("platform status", _first(facts, self._platform_status)),
-            expires_at=_time(_first(facts, self._expires_at)),
+            platform_status=_text("platform status", _first(claims, self._platform_status)),
+            expires_at=_time(_first(claims, self._expires_at)),
             fields=tuple(field(name, value.encode("latin-1")) for name, value in known if value is not None),
         )
 
@@ -72,9 +72,9 @@ def _split(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(path.split(".")) for path in paths)
 
 
-def _first(facts: Mapping[str, object], paths: tuple[tuple[str, ...], ...]) -> object:
+def _first(claims: Mapping[str, object], paths: tuple[tuple[str, ...], ...]) -> object:
     for path in paths:
-        value: object = facts
+        value: object = claims
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None and value != "":
@@ -82,8 +82,8 @@ def _first(facts: Mapping[str, object], paths: tuple[tuple[str, ...], ...]) -> o
     return None
 
 
-def _text(fact: str, value: object) -> str | None:
-    """Return a fact as the text of a header field; an integer becomes its digits.
+def _text(claim: str, value: object) -> str | None:
+    """Return a claim as the text of a header field; an integer becomes its digits.
 
     Other numbers are refused: a large one is no longer the number that IAM wrote, and might be somebody else's.
     """
@@ -92,13 +92,13 @@ def _text(fact: str, value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise BrokenContract(f"a {fact} that is neither text nor an integer")
+        raise BrokenContract(f"a {claim} that is neither text nor an integer")
     if _CONTROL.search(value):
-        raise BrokenContract(f"a {fact} with control characters")
+        raise BrokenContract(f"a {claim} with control characters")
     if max(value) > "\xff":
-        raise BrokenContract(f"a {fact} that does not fit in latin-1")
+        raise BrokenContract(f"a {claim} that does not fit in latin-1")
     if value != value.strip():
-        raise BrokenContract(f"a {fact} with space around it")  # which a recipient strips: it would arrive as another
+        raise BrokenContract(f"a {claim} with space around it")  # which a recipient strips: it would arrive as another
     return value
 
 

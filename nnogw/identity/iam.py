@@ -32,7 +32,7 @@ class Iam:
 
     Args:
         agent: reaches IAM.
-        settings: the times (seconds) and where in an answer each fact stands.
+        settings: the times (seconds) and where in an answer each claim stands.
         clock: measures the times.
         now: the wall time in Unix seconds, for the end of a session.
         base_url: IAM's address, which may have a base path.
@@ -44,7 +44,7 @@ class Iam:
         self._client = ControlClient(
             agent, base_url=base_url, clock=clock, connect_timeout=settings.connect_timeout, timeout=settings.timeout
         )
-        self._facts = ClaimsReader(settings.paths)
+        self._claims = ClaimsReader(settings.paths)
         self._now = now
 
     def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
@@ -78,21 +78,21 @@ class Iam:
         if answer.status != 200:
             raise _outage(f"IAM answered {answer.status}", answer)
         try:
-            facts = orjson.loads(answer.body)
+            claims = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
             raise _outage("IAM's answer is not JSON", answer) from None  # the decoder's error quotes the document
-        if facts is None:
+        if claims is None:
             return None
-        if not isinstance(facts, dict):
+        if not isinstance(claims, dict):
             raise _outage("IAM's answer is not an object", answer)
         if kind == "apikey":
-            valid = facts.get("valid", True)
+            valid = claims.get("valid", True)
             if valid is False:
                 return None
             if valid is not True:
                 raise _outage("IAM answered with a validity that is neither true nor false", answer)
         try:
-            identity = self._facts.identity(kind, facts)
+            identity = self._claims.identity(kind, claims)
         except BrokenContract as error:
             raise _outage(f"IAM answered with {error}", answer) from None
         if identity.expires_at is not None and identity.expires_at <= self._now():
