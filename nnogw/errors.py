@@ -1,4 +1,4 @@
-"""The failures that have an answer for the client, and the envelope they are told in.
+"""The failures that have a response for the client, and the envelope they are told in.
 
 A `GatewayError` is for the client's eyes: its code, message and details are sent. Its ``reason`` is for the request log only.
 Whatever else is raised inside the gateway is a bug and becomes a plain 500 (see `nnogw.middleware.error_handler`).
@@ -25,7 +25,7 @@ class GatewayError(Exception):
         details: more facts for the client, JSON-serialisable; left out of the envelope when empty.
         headers: further response header fields, as ``(name, value)`` pairs.
         end: who ended the request, for the request log: ``"gateway"``, ``"upstream"`` or ``"timeout:<which>"``.
-        status, code: override the class's own, for an answer that has no class.
+        status, code: override the class's own, for a response that has no class.
     """
 
     status: int = 500
@@ -56,7 +56,7 @@ class GatewayError(Exception):
         super().__init__(f"{self.status} {self.code}: {reason or self.message}")
 
     def envelope(self, request_id: str) -> bytes:
-        """Return the JSON body of the answer: ``{"error": {code, message, details?, requestId}}``."""
+        """Return the JSON body of the response: ``{"error": {code, message, details?, requestId}}``."""
         error: dict[str, object] = {"code": self.code, "message": self.message}
         if self.details:
             error["details"] = self.details
@@ -163,7 +163,7 @@ class NotImplementedHere(GatewayError):
 
 
 class UpstreamFailed(GatewayError):
-    """The upstream refused or broke the connection, or its answer is malformed; `kind` says which, for the metrics."""
+    """The upstream refused or broke the connection, or its response is malformed; `kind` says which, for the metrics."""
 
     status = 502
     code = "UPSTREAM_ERROR"

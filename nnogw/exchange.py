@@ -1,4 +1,4 @@
-"""One request and what the gateway knows of it (`Exchange`), and the answer as a value (`Response`)."""
+"""One request and what the gateway knows of it (`Exchange`), and the response as a value (`Response`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Response:
 
     @classmethod
     def of(cls, status: int, body: bytes, content_type: bytes) -> Response:
-        """Return an answer of the gateway's own making."""
+        """Return a response of the gateway's own making."""
         return cls(status, [field(b"Content-Type", content_type)], body)
 
 
@@ -73,7 +73,7 @@ class Exchange:
     auth: str = "none"  # service, session, apikey, public, bypass or none
     cache: str = "-"  # verdict cache: hit, miss, stale or "-" when it was not asked
     auth_time: float | None = None  # seconds spent on authentication
-    upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its answer
+    upstream_time: float | None = None  # seconds from handing over to the upstream to the head of its response
     upstream: str = ""  # the address that the request was sent to
     upstream_fields: tuple[Field, ...] = ()  # more fields for the upstream; they replace the client's of the same name
     upstream_body: ResponseBody | None = None  # the body of the upstream's response; it is stopped if the response that is sent is another
@@ -101,7 +101,7 @@ class Exchange:
         return self.status >= 500 or (self.abandoned and self.end in _BROKEN_BY_UPSTREAM)
 
     def set_field(self, name: bytes, value: bytes) -> None:
-        """Decide on a header field of the answer: there will be this one value, the upstream's own is dropped."""
+        """Decide on a header field of the response: there will be this one value, the upstream's own is dropped."""
         self.response_fields[name.lower()] = (name.lower(), name, value)
 
     def add_upstream_field(self, name: bytes, value: bytes) -> None:
@@ -109,5 +109,5 @@ class Exchange:
         self.upstream_fields = (*self.upstream_fields, (name.lower(), name, value))
 
     def add_field(self, name: bytes, value: bytes) -> None:
-        """Add a header field to the answer, after the upstream's own fields of that name."""
+        """Add a header field to the response, after the upstream's own fields of that name."""
         self.response_additions.append((name.lower(), name, value))

@@ -65,10 +65,10 @@ def end_to_end_request(fields: HeaderFields, *, forward_credentials: bool, peer_
 
 
 def end_to_end_response(fields: HeaderFields) -> list[Field]:
-    """Return the fields of an upstream's answer that go on to the client, before the gateway's own are added.
+    """Return the fields of an upstream's response that go on to the client, before the gateway's own are added.
 
     Hop-by-hop fields and those that ``Connection`` names stay behind; so do the upstream's own ``Access-Control-*``: the gateway decides
-    which origins may read its answers.
+    which origins may read its responses.
     """
     passing = [item for item in fields.raw if _COMES_BACK[item[0]]]
     if b"connection" in fields.first:

@@ -84,8 +84,8 @@ class Middleware(Protocol):
         """Run this step for `exchange`."""
 
 
-class Answer(Protocol):
-    """An upstream's answer, whose body may still be coming."""
+class ServiceResponse(Protocol):
+    """An upstream's response, whose body may still be coming."""
 
     @property
     def status(self) -> int:
@@ -120,8 +120,8 @@ class ServiceClient(Protocol):
         body: Body | None,
         host: bytes | None,
         hinted: Callable[[HeaderFields], None] | None = None,
-    ) -> Deferred[Answer]:
-        """Send a request byte for byte and return the answer as soon as its head is in; cancelling gives it up.
+    ) -> Deferred[ServiceResponse]:
+        """Send a request byte for byte and return the response as soon as its head is in; cancelling gives it up.
 
         Args:
             method: the method.

@@ -27,7 +27,7 @@ from nnogw.middleware.tracing import Tracing
 from nnogw.observability.request_log import format_line
 from nnogw.settings import Settings
 
-#: A whole chain: an exchange goes in, its answer comes out.
+#: A whole chain: an exchange goes in, its response comes out.
 Pipeline = Callable[[Exchange], "Deferred[Response]"]
 
 

@@ -1,4 +1,4 @@
-"""The root of the resource tree: one Deferred a request, from its exchange to the last byte of its answer."""
+"""The root of the resource tree: one Deferred a request, from its exchange to the last byte of its response."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class GatewayResource(Resource):
         self.observers = observers
 
     def render(self, request: GatewayRequest) -> int:  # our own request, see GatewayRequest
-        """Start the pipeline for `request`, whose headers are in; the answer follows."""
+        """Start the pipeline for `request`, whose headers are in; the response follows."""
         channel = request.channel
         generation = request.generation
         exchange = arrive(
@@ -65,15 +65,15 @@ class GatewayResource(Resource):
         rendering = _Rendering(self, request, exchange)
         exchange.hinted = request.hint
         request.on_end = rendering.ended
-        rendering.answer = answer = generation.pipeline(exchange)
-        answer.addCallbacks(rendering.write, rendering.failed)
+        rendering.response = response = generation.pipeline(exchange)
+        response.addCallbacks(rendering.write, rendering.failed)
         return NOT_DONE_YET
 
 
 class _Rendering:
     """One request, from its pipeline to the last byte of its response."""
 
-    __slots__ = ("_exchange", "_request", "_resource", "_streaming", "_unwritable", "answer")
+    __slots__ = ("_exchange", "_request", "_resource", "_streaming", "_unwritable", "response")
 
     def __init__(self, resource: GatewayResource, request: GatewayRequest, exchange: Exchange) -> None:
         self._resource = resource
@@ -81,14 +81,14 @@ class _Rendering:
         self._exchange = exchange
         self._streaming: Response | None = None
         self._unwritable = False  # a response could not be written, and another one stands in for it
-        self.answer: Deferred[Response] | None = None
+        self.response: Deferred[Response] | None = None
 
     def write(self, response: Response) -> None:
         """Write the response: the head, then the body, at once or as it comes.
 
         One that cannot be written, such as with a field that is no bytes, is a bug like any other: 500.
         """
-        self.answer = None
+        self.response = None
         exchange = self._exchange
         request = self._request
         body = response.body
@@ -132,7 +132,7 @@ class _Rendering:
 
     def failed(self, failure: Failure) -> None:
         """Answer what the error handler could not: a bug in the outermost middlewares, or the echo of a client that has left."""
-        self.answer = None
+        self.response = None
         if self._exchange.abandoned:
             return
         log.failure("request {request_id} failed outside the error handler", failure=failure, request_id=self._exchange.request_id)
@@ -170,9 +170,9 @@ class _Rendering:
 
     def _abandon(self) -> None:
         """Let go of whatever is under way; the exchange is marked, so that nobody takes it for a failure of the upstream."""
-        answer, self.answer = self.answer, None
-        if answer is not None:
-            answer.cancel()
+        response, self.response = self.response, None
+        if response is not None:
+            response.cancel()
         streaming, self._streaming = self._streaming, None
         if streaming is not None and not isinstance(streaming.body, bytes):
             streaming.body.stopProducing()
@@ -185,7 +185,7 @@ class _Rendering:
 
 
 def _merged(response: Response, exchange: Exchange) -> list[Field]:
-    """Return the fields of the answer: the upstream's, those that middlewares decided on (which win), and additions behind."""
+    """Return the fields of the response: the upstream's, those that middlewares decided on (which win), and additions behind."""
     decided = exchange.response_fields
     fields = [item for item in response.fields if item[0] not in decided]
     fields += [item for item in exchange.response_additions if not _says_already(fields, item)]

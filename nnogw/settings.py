@@ -68,7 +68,7 @@ class VerdictCacheSettings:
 
 @frozen
 class SessionPaths:
-    """Where in IAM's session answer each claim stands: dotted paths, the first that is there wins."""
+    """Where in IAM's session response each claim stands: dotted paths, the first that is there wins."""
 
     user_id: tuple[str, ...] = ("userId", "user.id")
     role: tuple[str, ...] = ("role", "user.role")
@@ -85,7 +85,7 @@ class AuthSettings:
     api_key_file: str = ""  # a file with one service key a line
     allow_unauthenticated: bool = False  # let the bypass listen on public addresses
     public: tuple[str, ...] = ()  # "METHOD /path" patterns that need no identity; "*" ends a path
-    connect_timeout: float = 2  # seconds from connecting to IAM to the head of its answer
+    connect_timeout: float = 2  # seconds from connecting to IAM to the head of its response
     timeout: float = 3  # seconds for a whole call to IAM, and for the wait until it may begin
     max_calls: int = 256  # calls to IAM under way
     max_calls_per_address: int = 16  # the same for one client address; IPv6 counts as its /64
@@ -131,7 +131,7 @@ class RateLimitSettings:
 
 @frozen
 class CorsSettings:
-    """Which browser origins may read the gateway's answers."""
+    """Which browser origins may read the gateway's responses."""
 
     origins: tuple[str, ...] = ()  # CORS_ORIGINS: exact, "https://*.example.com", or "*"
     credentials: bool = False
@@ -151,7 +151,7 @@ class LimitSettings:
     header_timeout: float = 10  # seconds for a whole request head, absolute
     body_timeout: float = 60  # seconds of silence within a request body
     idle_timeout: float = 75  # seconds that a connection may be kept without a request
-    send_timeout: float = 180  # seconds that a client may take nothing of its answer
+    send_timeout: float = 180  # seconds that a client may take nothing of its response
 
 
 @frozen
@@ -161,7 +161,7 @@ class ServiceSettings:
     binding: str = ""  # NNO_…: a Twisted client endpoint string, the deployed form
     url: str = ""  # NNO_…_URL: used when there is no binding
     connect_timeout: float = 3
-    response_timeout: float = 30  # seconds from the whole request sent to the head of the answer
+    response_timeout: float = 30  # seconds from the whole request sent to the head of the response
     idle_timeout: float = 60  # seconds of silence within a body
     preserve_host: bool = False  # send the client's Host instead of the upstream's own
     forward_credentials: bool = True  # pass Authorization and x-api-key on

@@ -17,7 +17,7 @@ from nnogw.fields import HeaderFields, field
 from nnogw.headers import TrustedProxies
 from nnogw.resource import GatewayResource
 from nnogw.wire.body import IncomingBody
-from nnogw.wire.request import AlreadyAnswered
+from nnogw.wire.request import AlreadyResponded
 from nnogw.wire.site import GatewaySite
 from tests.doubles import BodyConnection, Collected, Rules, ScriptedBody
 from tests.wire.client_connection import ClientConnection
@@ -257,7 +257,7 @@ class Misuse(ResourceTestCase):
 
         client = self.connect(pipeline).send(b"POST /x HTTP/1.1\r\nHost: gateway\r\nContent-Length: 10\r\n\r\nabc")
         self.assertEqual(client.statuses, [200])
-        self.assertIsInstance(taking.error, AlreadyAnswered)
+        self.assertIsInstance(taking.error, AlreadyResponded)
 
 
 class Hints(ResourceTestCase):

@@ -1,4 +1,4 @@
-"""What the admin listener's pages are made of: who may ask, and answers in JSON."""
+"""What the admin listener's pages are made of: who may ask, and responses in JSON."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Request(Protocol):
         """Return a header field of the request."""
 
     def setHeader(self, name: bytes, value: bytes) -> None:
-        """Set a header field of the answer."""
+        """Set a header field of the response."""
 
     def setResponseCode(self, code: int) -> None:
-        """Set the status of the answer."""
+        """Set the status of the response."""
 
 
-#: Makes the answer to a request: sets its header fields, returns its body.
-Answer = Callable[[Request], bytes]
+#: Makes the response to a request: sets its header fields, returns its body.
+Responder = Callable[[Request], bytes]
 
 _OWN_SITES = (b"none", b"same-origin")
 
@@ -55,7 +55,7 @@ class Pages(Resource):
 
     isLeaf = True  # noqa: N815  Twisted's name
 
-    def __init__(self, pages: Mapping[bytes, Mapping[bytes, Answer]]) -> None:
+    def __init__(self, pages: Mapping[bytes, Mapping[bytes, Responder]]) -> None:
         super().__init__()
         self._pages = pages
 
@@ -64,42 +64,42 @@ class Pages(Resource):
         request.responseHeaders.removeHeader(b"server")
         request.setHeader(b"Cache-Control", b"no-store")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        body = self._answer(request)
+        body = self._respond(request)
         if request.method == b"HEAD":
             request.setHeader(b"Content-Length", b"%d" % len(body))
             return b""
         return body
 
-    def _answer(self, request: Request) -> bytes:
+    def _respond(self, request: Request) -> bytes:
         if not _is_loopback(request):
             return refuse(request, 403, "The Host header has to be a loopback name or address.")
         page = self._pages.get(request.path)
         if page is None:
             return refuse(request, 404, "There is no such page.")
         method = b"GET" if request.method == b"HEAD" else request.method
-        answer = page.get(method)
-        if answer is None:
+        respond = page.get(method)
+        if respond is None:
             methods = b", ".join([*page, b"HEAD"] if b"GET" in page else page)
             request.setHeader(b"Allow", methods)
             return refuse(request, 405, f"This page takes {methods.decode()}.")
         if method != b"GET" and not _is_same_origin(request):
             return refuse(request, 403, "Web pages of other origins have no business here.")
         try:
-            return answer(request)
+            return respond(request)
         except Exception:
             log.failure("a bug in the admin page {path}", path=request.path.decode("latin-1"))
             return refuse(request, 500, "A bug; what it was stands in the program's log.")
 
 
 def json(request: Request, document: object, status: int = 200) -> bytes:
-    """Return `document` as the body of the answer."""
+    """Return `document` as the body of the response."""
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", b"application/json")
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def refuse(request: Request, status: int, message: str) -> bytes:
-    """Return the answer to a request that is not as it should be."""
+    """Return the response to a request that is not as it should be."""
     return json(request, {"error": message}, status)
 
 

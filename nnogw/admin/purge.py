@@ -19,7 +19,7 @@ class Purge:
     """Answers purges.
 
     The body says whose: one of ``token``, ``api_key``, ``user``, ``platform`` with its value, or ``all=true``. In the query it would be
-    in the history of whoever typed it. The answer is ``{"purged": n}``: how many verdicts were dropped. A platform's status goes with its
+    in the history of whoever typed it. The response is ``{"purged": n}``: how many verdicts were dropped. A platform's status goes with its
     verdicts; ``all`` counts the statuses too.
 
     Args:

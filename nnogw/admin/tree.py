@@ -7,7 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 from twisted.web.resource import Resource
 
-from nnogw.admin.pages import Answer, Pages, Request, json
+from nnogw.admin.pages import Pages, Request, Responder, json
 from nnogw.observability.metrics import exposition
 
 _INDEX = b"""nnogw: the admin listener
@@ -28,8 +28,8 @@ def build_admin(
     status: Callable[[], dict[str, object]],
     degraded: Callable[[], list[dict[str, object]]],
     draining: Callable[[], bool],
-    purge: Answer,
-    reload: Answer,
+    purge: Responder,
+    reload: Responder,
 ) -> Resource:
     """Return the root resource of the admin listener.
 

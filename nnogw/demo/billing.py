@@ -6,12 +6,12 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET, Request
 
-from nnogw.demo.echo import Answers, echo, json_answer
+from nnogw.demo.echo import Responders, echo, json_answer
 from nnogw.interfaces import Clock
 
 
-def billing_answers(clock: Clock) -> Answers:
-    """Return the answers of billing: ``/events``, ``/slow``, ``/fail`` and ``/broken``, all to GET.
+def billing_responders(clock: Clock) -> Responders:
+    """Return the responses of billing: ``/events``, ``/slow``, ``/fail`` and ``/broken``, all to GET.
 
     ``/events?count=10`` sends one server-sent event a second, each when it is made; ``/slow?seconds=10`` echoes after that time;
     ``/fail`` is an error of the service's own; ``/broken`` breaks the connection instead of answering.

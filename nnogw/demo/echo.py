@@ -10,38 +10,38 @@ import orjson
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-#: Makes the answer to one request: the body, or ``NOT_DONE_YET``.
-Answer = Callable[[Request], "bytes | int"]
+#: Makes the response to one request: the body, or ``NOT_DONE_YET``.
+Responder = Callable[[Request], "bytes | int"]
 
-#: The answers that a service has of its own: (method, path) → answer.
-Answers = Mapping[tuple[bytes, bytes], Answer]
+#: The responses that a service has of its own: (method, path) → response.
+Responders = Mapping[tuple[bytes, bytes], Responder]
 
 _BLOCK = 64 * 1024  # bytes of a stored body read at a time
 
 
 class DemoService(Resource):
-    """One service of the demo platform: a few answers of its own, and an echo of everything else.
+    """One service of the demo platform: a few responses of its own, and an echo of everything else.
 
     Args:
         name: the service's name, told in every echo.
-        answers: what it answers otherwise than with an echo.
+        responders: what it answers otherwise than with an echo.
     """
 
     isLeaf = True  # noqa: N815  # twisted.web's name
 
-    def __init__(self, name: str, answers: Answers | None = None) -> None:
+    def __init__(self, name: str, responders: Responders | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # twisted.web has no annotations here
         self._name = name
-        self._answers = answers or {}
+        self._responders = responders or {}
 
     def render(self, request: Request) -> bytes | int:
         """Answer `request`, whatever its method and path."""
-        answer = self._answers.get((request.method, request.path))
-        return answer(request) if answer is not None else echo(self._name, request)
+        respond = self._responders.get((request.method, request.path))
+        return respond(request) if respond is not None else echo(self._name, request)
 
 
 def json_answer(request: Request, value: object, status: int = 200) -> bytes:
-    """Return `value` as the JSON answer to `request`, with `status`."""
+    """Return `value` as the JSON response to `request`, with `status`."""
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", b"application/json")
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

@@ -9,13 +9,13 @@ import orjson
 from twisted.web.server import Request
 
 from nnogw.demo.cast import API_KEYS, OUTAGE_SESSION, SESSIONS, Person
-from nnogw.demo.echo import Answers, body_of, json_answer
+from nnogw.demo.echo import Responders, body_of, json_answer
 
 _SESSION_LIFE = 3600  # seconds, counted anew at every question: a demo's session never runs out
 
 
-def iam_answers(now: Callable[[], float]) -> Answers:
-    """Return the answers of IAM.
+def iam_responders(now: Callable[[], float]) -> Responders:
+    """Return the responses of IAM.
 
     Args:
         now: the wall time in Unix seconds, for the end of a session.

@@ -15,7 +15,7 @@ class Line:
     """One command, and what it shows.
 
     Attributes:
-        status: the status of the (last) answer.
+        status: the status of the (last) response.
         caption: what there is to see, in one line.
         command: for bash, with curl; works as it stands.
     """

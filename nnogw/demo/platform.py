@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.web.http import Request
 from twisted.web.server import Site
 
-from nnogw.demo.billing import billing_answers
-from nnogw.demo.echo import Answers, DemoService
-from nnogw.demo.iam import iam_answers
-from nnogw.demo.registry import registry_answers
+from nnogw.demo.billing import billing_responders
+from nnogw.demo.echo import DemoService, Responders
+from nnogw.demo.iam import iam_responders
+from nnogw.demo.registry import registry_responders
 from nnogw.interfaces import Clock
 from nnogw.settings import SERVICE_NAMES
 
@@ -54,12 +54,12 @@ class DemoPlatform:
 
     def __init__(self, reactor: Listening, now: Callable[[], float] = time.time) -> None:
         self._reactor = reactor
-        answers: dict[str, Answers] = {
-            "iam": iam_answers(now),
-            "registry": registry_answers(),
-            "billing": billing_answers(reactor),
+        responders: dict[str, Responders] = {
+            "iam": iam_responders(now),
+            "registry": registry_responders(),
+            "billing": billing_responders(reactor),
         }
-        self._services = {name: DemoService(name, answers.get(name)) for name in SERVICE_NAMES}
+        self._services = {name: DemoService(name, responders.get(name)) for name in SERVICE_NAMES}
         self._ports: dict[str, IListeningPort] = {}  # service → where it listens
 
     def start(self) -> Mapping[str, str]:

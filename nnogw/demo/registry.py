@@ -5,18 +5,18 @@ from __future__ import annotations
 from twisted.web.server import Request
 
 from nnogw.demo.cast import PLATFORMS
-from nnogw.demo.echo import Answer, Answers, json_answer
+from nnogw.demo.echo import Responder, Responders, json_answer
 
 
-def registry_answers() -> Answers:
-    """Return the answers of the registry: one for each platform that there is."""
+def registry_responders() -> Responders:
+    """Return the responses of the registry: one for each platform that there is."""
     return {(b"GET", b"/" + platform_id.encode()): _platform(platform_id) for platform_id in PLATFORMS}
 
 
-def _platform(platform_id: str) -> Answer:
+def _platform(platform_id: str) -> Responder:
     name, status = PLATFORMS[platform_id]
 
-    def answer(request: Request) -> bytes:
+    def respond(request: Request) -> bytes:
         return json_answer(request, {"id": platform_id, "name": name, "status": status})
 
-    return answer
+    return respond

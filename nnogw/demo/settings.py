@@ -17,7 +17,7 @@ def demo_settings(base: Settings, urls: Mapping[str, str]) -> Settings:
     """Return `base` with the demo platform behind it.
 
     The services lead to the demo's, the service key is the demo's only, one path has a small rate limit, billing has to answer soon,
-    and a web application on ``http://localhost:3000`` may read the answers. Everything else stays as it was.
+    and a web application on ``http://localhost:3000`` may read the responses. Everything else stays as it was.
 
     Args:
         base: the settings that a file, the environment and the command line make.

@@ -21,11 +21,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class BrokenContract(Exception):
-    """IAM's answer is not what was agreed on. The message names the claim, and quotes nothing."""
+    """IAM's response is not what was agreed on. The message names the claim, and quotes nothing."""
 
 
 class ClaimsReader:
-    """Finds an identity's claims in an answer of IAM.
+    """Finds an identity's claims in a response of IAM.
 
     Args:
         paths: where each claim may stand; the first place with a value other than null or "" wins.
@@ -43,7 +43,7 @@ class ClaimsReader:
 
         Args:
             kind: "session" or "apikey".
-            claims: the JSON object of the answer.
+            claims: the JSON object of the response.
 
         Raises:
             BrokenContract: a claim has a wrong type, is not fit for a header field, or one that must be there is missing: a session's user,

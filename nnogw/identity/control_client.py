@@ -23,16 +23,16 @@ from nnogw.exchange import Exchange
 from nnogw.interfaces import Clock
 from nnogw.wire.transport.deadline import within
 
-#: The most bytes that an answer may have; a session or a platform is a few hundred.
-MAX_ANSWER = 64 * 1024
+#: The most bytes that a response may have; a session or a platform is a few hundred.
+MAX_RESPONSE = 64 * 1024
 
 #: The longest ``Retry-After`` (seconds) that is believed; beyond it a recovered service would stay unasked for too long.
 MAX_RETRY_AFTER = 300
 
 
 @frozen
-class Answer:
-    """A whole answer."""
+class ControlResponse:
+    """A whole response."""
 
     status: int
     body: bytes = attrs.field(repr=False)  # may tell of a person
@@ -40,7 +40,7 @@ class Answer:
 
 
 class CallFailed(Exception):
-    """No whole answer came. The message says why, and holds nothing of what was sent or received."""
+    """No whole response came. The message says why, and holds nothing of what was sent or received."""
 
 
 class BadResponse(CallFailed):
@@ -48,22 +48,22 @@ class BadResponse(CallFailed):
 
 
 class ControlClient:
-    """Calls to one service, whose answers are small.
+    """Calls to one service, whose responses are small.
 
-    Redirects are not followed, cookies neither kept nor sent, compressed answers not asked for: none of these is part of what the gateway
-    has agreed on with its services, and each would let an answer reach further than its caller.
+    Redirects are not followed, cookies neither kept nor sent, compressed responses not asked for: none of these is part of what the gateway
+    has agreed on with its services, and each would let a response reach further than its caller.
 
     Args:
         agent: makes the requests.
         base_url: what every path is put behind; without a trailing slash.
         clock: measures the times.
-        connect_timeout: seconds from connecting to the head of the answer.
+        connect_timeout: seconds from connecting to the head of the response.
         timeout: seconds for a whole call.
-        max_answer: the most bytes of an answer's body.
+        max_response: the most bytes of a response's body.
     """
 
     def __init__(
-        self, agent: IAgent, *, base_url: str, clock: Clock, connect_timeout: float, timeout: float, max_answer: int = MAX_ANSWER
+        self, agent: IAgent, *, base_url: str, clock: Clock, connect_timeout: float, timeout: float, max_response: int = MAX_RESPONSE
     ) -> None:
         self._client = HTTPClient(
             _PlainAgent(agent),
@@ -74,21 +74,23 @@ class ControlClient:
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._timeout = timeout
-        self._max_answer = max_answer
+        self._max_response = max_response
 
-    def call(self, method: str, path: str, exchange: Exchange, fields: dict[bytes, bytes], body: bytes | None = None) -> Deferred[Answer]:
+    def call(
+        self, method: str, path: str, exchange: Exchange, fields: dict[bytes, bytes], body: bytes | None = None
+    ) -> Deferred[ControlResponse]:
         """Make a call on behalf of the request `exchange`, whose ids go along.
 
         Args:
             method: the method.
             path: the path, percent-encoded, from the slash on.
-            exchange: the request that the answer is needed for.
+            exchange: the request that the response is needed for.
             fields: further header fields.
             body: a JSON document to send.
 
         Raises (in the Deferred):
-            CallFailed: the service could not be reached, its answer did not come in time or broke off.
-            BadResponse: the answer is too large.
+            CallFailed: the service could not be reached, its response did not come in time or broke off.
+            BadResponse: the response is too large.
         """
         headers = Headers({name: [value] for name, value in fields.items()})
         headers.setRawHeaders(b"Accept", [b"application/json"])
@@ -106,16 +108,16 @@ class ControlClient:
             unbuffered=True,
             reactor=clock,  # type: ignore[arg-type]  # treq asks for more than it uses: with an agent of ours, a clock
         )
-        within(self._connect_timeout, response, clock, lambda _: CallFailed(f"no answer within {self._connect_timeout:g} s"))
-        answer = response.addCallback(self._read)
-        within(self._timeout, answer, clock, lambda _: CallFailed(f"no whole answer within {self._timeout:g} s"))
-        return answer.addErrback(_translate)
+        within(self._connect_timeout, response, clock, lambda _: CallFailed(f"no response within {self._connect_timeout:g} s"))
+        whole = response.addCallback(self._read)
+        within(self._timeout, whole, clock, lambda _: CallFailed(f"no whole response within {self._timeout:g} s"))
+        return whole.addErrback(_translate)
 
-    def _read(self, response: IResponse) -> Deferred[Answer]:
+    def _read(self, response: IResponse) -> Deferred[ControlResponse]:
         retry_after = _retry_after(response.headers.getRawHeaders(b"Retry-After", [b""])[0])
-        collector = _BodyCollector(self._max_answer)
+        collector = _BodyCollector(self._max_response)
         response.deliverBody(collector)
-        return collector.whole.addCallback(lambda body: Answer(response.code, body, retry_after))
+        return collector.whole.addCallback(lambda body: ControlResponse(response.code, body, retry_after))
 
 
 class _BodyCollector(Protocol):
@@ -134,7 +136,7 @@ class _BodyCollector(Protocol):
             return
         self._room -= len(data)
         if self._room < 0:
-            self.whole.errback(BadResponse("the answer is too large"))
+            self.whole.errback(BadResponse("the response is too large"))
             self._stop()
         else:
             self._chunks.append(data)
@@ -156,7 +158,7 @@ class _BodyCollector(Protocol):
 
 @implementer(IAgent)
 class _PlainAgent:
-    """Asks for answers without a content coding, and has none decoded: 64 KiB of gzip may be 64 MiB."""
+    """Asks for responses without a content coding, and has none decoded: 64 KiB of gzip may be 64 MiB."""
 
     def __init__(self, agent: IAgent) -> None:
         self._agent = agent

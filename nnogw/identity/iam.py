@@ -13,7 +13,7 @@ from twisted.web.iweb import IAgent
 from nnogw.errors import AuthUnavailable
 from nnogw.exchange import Exchange, Identity
 from nnogw.identity.claims import BrokenContract, ClaimsReader
-from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
+from nnogw.identity.control_client import BadResponse, CallFailed, ControlClient, ControlResponse
 from nnogw.interfaces import Clock
 from nnogw.settings import AuthSettings
 
@@ -28,11 +28,11 @@ class IamSilent(AuthUnavailable):
 class Iam:
     """Asks IAM about credentials, each time anew.
 
-    An answer that is late, broken or not what was agreed on is an outage: neither a refusal nor an open door.
+    A response that is late, broken or not what was agreed on is an outage: neither a refusal nor an open door.
 
     Args:
         agent: reaches IAM.
-        settings: the times (seconds) and where in an answer each claim stands.
+        settings: the times (seconds) and where in a response each claim stands.
         clock: measures the times.
         now: the wall time in Unix seconds, for the end of a session.
         base_url: IAM's address, which may have a base path.
@@ -58,50 +58,52 @@ class Iam:
             The identity; None if IAM refuses the token or says that its session has ended.
 
         Raises (in the Deferred):
-            AuthUnavailable: an outage; `IamSilent` if no whole answer came.
+            AuthUnavailable: an outage; `IamSilent` if no whole response came.
         """
-        answer = self._client.call("GET", "/api/nno/session", exchange, {b"Authorization": b"Bearer " + token})
-        return self._judged(answer, "session")
+        response = self._client.call("GET", "/api/nno/session", exchange, {b"Authorization": b"Bearer " + token})
+        return self._judged(response, "session")
 
     def api_key(self, key: bytes, exchange: Exchange) -> Deferred[Identity | None]:
         """Ask whom a programmatic key belongs to; as `session`."""
         body = orjson.dumps({"key": key.decode("ascii")})
-        answer = self._client.call("POST", "/api/nno/apikey/validate", exchange, {b"x-api-key": key}, body)
-        return self._judged(answer, "apikey")
+        response = self._client.call("POST", "/api/nno/apikey/validate", exchange, {b"x-api-key": key}, body)
+        return self._judged(response, "apikey")
 
-    def _judged(self, answer: Deferred[Answer], kind: str) -> Deferred[Identity | None]:
-        return answer.addCallbacks(self._judge, _unreachable, callbackArgs=(kind,))
+    def _judged(self, response: Deferred[ControlResponse], kind: str) -> Deferred[Identity | None]:
+        return response.addCallbacks(self._judge, _unreachable, callbackArgs=(kind,))
 
-    def _judge(self, answer: Answer, kind: str) -> Identity | None:
-        if answer.status in _REFUSALS:
+    def _judge(self, response: ControlResponse, kind: str) -> Identity | None:
+        if response.status in _REFUSALS:
             return None
-        if answer.status != 200:
-            raise _outage(f"IAM answered {answer.status}", answer)
+        if response.status != 200:
+            raise _outage(f"IAM answered {response.status}", response)
         try:
-            claims = orjson.loads(answer.body)
+            claims = orjson.loads(response.body)
         except orjson.JSONDecodeError:
-            raise _outage("IAM's answer is not JSON", answer) from None  # the decoder's error quotes the document
+            raise _outage("IAM's response is not JSON", response) from None  # the decoder's error quotes the document
         if claims is None:
             return None
         if not isinstance(claims, dict):
-            raise _outage("IAM's answer is not an object", answer)
+            raise _outage("IAM's response is not an object", response)
         if kind == "apikey":
             valid = claims.get("valid", True)
             if valid is False:
                 return None
             if valid is not True:
-                raise _outage("IAM answered with a validity that is neither true nor false", answer)
+                raise _outage("IAM answered with a validity that is neither true nor false", response)
         try:
             identity = self._claims.identity(kind, claims)
         except BrokenContract as error:
-            raise _outage(f"IAM answered with {error}", answer) from None
+            raise _outage(f"IAM answered with {error}", response) from None
         if identity.expires_at is not None and identity.expires_at <= self._now():
             return None
         return identity
 
 
-def _outage(reason: str, answer: Answer) -> AuthUnavailable:
-    return AuthUnavailable(reason=reason) if answer.retry_after is None else AuthUnavailable(reason=reason, retry_after=answer.retry_after)
+def _outage(reason: str, response: ControlResponse) -> AuthUnavailable:
+    return (
+        AuthUnavailable(reason=reason) if response.retry_after is None else AuthUnavailable(reason=reason, retry_after=response.retry_after)
+    )
 
 
 def _unreachable(failure: Failure) -> Failure:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from nnogw.exchange import Exchange
-from nnogw.identity.control_client import Answer, BadResponse, CallFailed, ControlClient
+from nnogw.identity.control_client import BadResponse, CallFailed, ControlClient, ControlResponse
 from nnogw.identity.freshness import Freshness, Kept, freshness
 from nnogw.identity.single_flight import Call
 from nnogw.identity.status_store import StatusStore
@@ -40,7 +40,7 @@ class PlatformStatuses:
         clock: monotonic time.
         service_keys: the service keys that are active; the first one goes along.
         base_url: the registry's address, which may have a base path.
-        connect_timeout: seconds from connecting to the head of an answer.
+        connect_timeout: seconds from connecting to the head of a response.
         timeout: seconds for a whole call.
     """
 
@@ -90,8 +90,8 @@ class PlatformStatuses:
 
     def _ask(self, platform_id: str, exchange: Exchange, call: Call[str | None]) -> Deferred[str | None]:
         successes = self._store.outage.successes
-        answer = self._client.call("GET", "/" + quote(platform_id, safe=""), exchange, self._credentials)
-        status = answer.addCallback(_status).addCallbacks(
+        response = self._client.call("GET", "/" + quote(platform_id, safe=""), exchange, self._credentials)
+        status = response.addCallback(_status).addCallbacks(
             self._learn, self._failed, callbackArgs=(platform_id, call), errbackArgs=(platform_id, call, successes)
         )
         return status.addBoth(self._ended, platform_id)
@@ -126,21 +126,21 @@ class PlatformStatuses:
         return outcome
 
 
-def _status(answer: Answer) -> str | None:
+def _status(response: ControlResponse) -> str | None:
     """Return the status that the registry tells, None if it does not know the platform.
 
     Raises:
-        BadResponse: it cannot tell, or its answer is not what was agreed on.
+        BadResponse: it cannot tell, or its response is not what was agreed on.
     """
-    if answer.status == 404:
+    if response.status == 404:
         return None
-    if answer.status != 200:
-        raise BadResponse(f"answered {answer.status}")
+    if response.status != 200:
+        raise BadResponse(f"answered {response.status}")
     try:
-        platform = orjson.loads(answer.body)
+        platform = orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        raise BadResponse("the answer is not JSON") from None  # the decoder's error quotes the document
+        raise BadResponse("the response is not JSON") from None  # the decoder's error quotes the document
     status = platform.get("status") if isinstance(platform, dict) else None
     if not isinstance(status, str):
-        raise BadResponse("the answer has no status")
+        raise BadResponse("the response has no status")
     return status

@@ -95,13 +95,13 @@ class Auth:
             raise Unauthorized(reason=f"the {_NAMES[kind]} was refused")
         exchange.identity = verdict.identity
         exchange.auth = kind
-        return proceed().addCallback(self._answered, exchange, kind, token)
+        return proceed().addCallback(self._responded, exchange, kind, token)
 
     def _undecided(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.auth_time = self._clock.seconds() - started
         return failure
 
-    def _answered(self, response: Response, exchange: Exchange, kind: str, token: bytes) -> Response:
+    def _responded(self, response: Response, exchange: Exchange, kind: str, token: bytes) -> Response:
         """Drop a verdict that was contradicted, or all of a user some of whose sessions have ended.
 
         A `Response` is an upstream's: the gateway's refusals are raised.
@@ -120,4 +120,4 @@ class Auth:
             kind, token = credential(exchange.fields)
         except Unauthorized:
             return response
-        return response.addCallback(self._answered, exchange, kind, token)
+        return response.addCallback(self._responded, exchange, kind, token)

@@ -1,4 +1,4 @@
-"""The one place where failures become answers."""
+"""The one place where failures become responses."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ErrorHandler:
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
         """Go on, and answer what fails."""
-        return proceed().addErrback(_answer, exchange)
+        return proceed().addErrback(_respond, exchange)
 
 
-def _answer(failure: Failure, exchange: Exchange) -> Response:
+def _respond(failure: Failure, exchange: Exchange) -> Response:
     if exchange.abandoned:
         # The client has left, and what was under way was cancelled, which comes out as one exception or another: nobody is there to be
         # told, and it was nobody's mistake.

@@ -40,10 +40,10 @@ class PlatformLifecycle:
             return proceed()
         status = identity.platform_status
         if status is None and self._statuses is not None:
-            answer = self._statuses.status(identity.platform_id, exchange)
-            if isinstance(answer, Deferred):
-                return answer.addCallback(self._decide, proceed)
-            status = answer
+            found = self._statuses.status(identity.platform_id, exchange)
+            if isinstance(found, Deferred):
+                return found.addCallback(self._decide, proceed)
+            status = found
         return self._decide(status, proceed)
 
     def _decide(self, status: str | None, proceed: Proceed) -> Deferred[Response]:

@@ -1,4 +1,4 @@
-"""The innermost step: the request goes to its service, and the service's answer comes back."""
+"""The innermost step: the request goes to its service, and the service's response comes back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnogw.errors import NotFound, ServiceUnavailable, UpstreamFailed, UpstreamT
 from nnogw.exchange import Exchange, Response
 from nnogw.fields import Field, HeaderFields
 from nnogw.headers import TrustedProxies, end_to_end_request, end_to_end_response, forwarded_fields, via
-from nnogw.interfaces import Answer, Proceed, ServiceClient
+from nnogw.interfaces import Proceed, ServiceClient, ServiceResponse
 
 
 class Proxy:
@@ -57,22 +57,22 @@ class Proxy:
         host = exchange.fields.first.get(b"host") if service.preserve_host else None
         started = self._monotonic()
         forwarded = service.forward(exchange.method, route.upstream_path + exchange.rest, fields, exchange.body, host, exchange.hinted)
-        return forwarded.addCallbacks(self._answered, self._failed, (exchange, started), errbackArgs=(exchange, started))
+        return forwarded.addCallbacks(self._responded, self._failed, (exchange, started), errbackArgs=(exchange, started))
 
-    def _answered(self, answer: Answer, exchange: Exchange, started: float) -> Response:
+    def _responded(self, response: ServiceResponse, exchange: Exchange, started: float) -> Response:
         exchange.upstream_time = self._monotonic() - started
         exchange.end = "upstream"
-        fields = end_to_end_response(answer.fields)
-        fields.append(via(answer.fields))
-        body = answer.body
+        fields = end_to_end_response(response.fields)
+        fields.append(via(response.fields))
+        body = response.body
         whole = body.whole()
         if whole is not None:
-            return Response(answer.status, fields, whole, answer.reason)
+            return Response(response.status, fields, whole, response.reason)
         if exchange.status:  # a middleware did not wait, and something else has been sent
             body.stopProducing()
         else:
             exchange.upstream_body = body
-        return Response(answer.status, fields, body, answer.reason)
+        return Response(response.status, fields, body, response.reason)
 
     def _failed(self, failure: Failure, exchange: Exchange, started: float) -> Failure:
         exchange.upstream_time = self._monotonic() - started

@@ -1,4 +1,4 @@
-"""Rate limits: how many requests one caller may make, told in the IETF's RateLimit fields on every answer.
+"""Rate limits: how many requests one caller may make, told in the IETF's RateLimit fields on every response.
 
 The fields are those of https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10.
 """
@@ -23,7 +23,7 @@ _ROUNDING = 1e-6  # seconds
 class RateLimiter:
     """Counts requests, and has those over the limit refused.
 
-    A refusal is noted on the exchange, as the parser's are, and raised further in: by then the answer has its CORS fields, with which a
+    A refusal is noted on the exchange, as the parser's are, and raised further in: by then the response has its CORS fields, with which a
     browser application can read it, and its trace id.
 
     The rule of the longest prefix decides, one for some methods before one for all; where none matches, the limit for everything else.
@@ -43,7 +43,7 @@ class RateLimiter:
         self._rules = [(_beginning(rule), _methods(rule), _policy(rule)) for rule in rules]
 
     def __call__(self, exchange: Exchange, proceed: Proceed) -> Deferred[Response]:
-        """Count the request, put the state of the limit on the answer, and go on."""
+        """Count the request, put the state of the limit on the response, and go on."""
         if not self._on or exchange.refusal is not None or _is_exempt(exchange):
             return proceed()
         policy = self._policy(exchange)

@@ -1,4 +1,4 @@
-"""Where a refused request turns back: what was found wrong further out is answered once every answer header is decided on."""
+"""Where a refused request turns back: what was found wrong further out is answered once every response header is decided on."""
 
 from __future__ import annotations
 

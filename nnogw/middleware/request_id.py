@@ -14,7 +14,7 @@ _ACCEPTABLE = re.compile(rb"[A-Za-z0-9_=-]{1,255}")
 
 
 class RequestId:
-    """Gives every request an id, which is on its answer as ``X-Request-Id`` and goes to the upstream as ``X-Nno-Request-Id``.
+    """Gives every request an id, which is on its response as ``X-Request-Id`` and goes to the upstream as ``X-Nno-Request-Id``.
 
     Args:
         ids: makes new ones.

@@ -1,4 +1,4 @@
-"""Security headers: on every answer, errors included."""
+"""Security headers: on every response, errors included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nnogw.settings import SecurityHeaderSettings
 
 
 class SecurityHeaders:
-    """Puts the three security headers on every answer; the upstream's own are dropped.
+    """Puts the three security headers on every response; the upstream's own are dropped.
 
     Args:
         settings: their values; an empty one leaves its header out, and the upstream's through.

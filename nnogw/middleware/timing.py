@@ -1,4 +1,4 @@
-"""Server-Timing: where the time of a request went, for whoever reads the answer."""
+"""Server-Timing: where the time of a request went, for whoever reads the response."""
 
 from __future__ import annotations
 

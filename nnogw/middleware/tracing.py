@@ -17,7 +17,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})
 
 
 class Tracing:
-    """Gives every request a trace id, which is on its answer and goes to the upstream as ``X-Nno-Trace-Id``.
+    """Gives every request a trace id, which is on its response and goes to the upstream as ``X-Nno-Trace-Id``.
 
     Args:
         ids: makes new ones.

@@ -29,7 +29,7 @@ def format_line(exchange: Exchange) -> bytes:
     JSON has it, so that it can neither end the line nor begin another field. A line is ASCII throughout: Unicode has line ends and
     terminal controls of its own (U+0085, U+2028, U+009B).
 
-    ``level`` is ``error`` where the gateway or a service failed: a 5xx, or an answer that the service broke off. What a client did wrong
+    ``level`` is ``error`` where the gateway or a service failed: a 5xx, or a response that the service broke off. What a client did wrong
     (4xx, 499) is ``info``.
     """
     identity = exchange.identity

@@ -55,7 +55,7 @@ class Service:
         return self.address.pool
 
     def send(self, request: UpstreamRequest) -> Deferred[UpstreamResponse]:
-        """Send `request` over a pooled connection or a new one, and return the answer.
+        """Send `request` over a pooled connection or a new one, and return the response.
 
         A pooled connection that turns out to have been closed is replaced by a new one, if the request may be repeated and has no body, or
         says itself that it is repeatable: any other body that has begun to flow cannot be taken back.

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from nnogw.bodies import Body, BodyConsumer
 from nnogw.errors import ServiceUnavailable
 from nnogw.fields import Field, HeaderFields
-from nnogw.interfaces import Answer
+from nnogw.interfaces import ServiceResponse
 from nnogw.upstream.service import Service
 from nnogw.wire.http1.client import UpstreamRequest
 
@@ -62,7 +62,7 @@ class ProxyClient(HTTPClient):
     """A treq client that passes requests on exactly as they are given (a `nnogw.interfaces.ServiceClient`).
 
     `HTTPClient.request` shares a cookie jar between callers, follows redirects, asks for gzip and unzips, buffers, re-encodes the URL and
-    costs 62–75 µs. `forward` is the way around it: target, fields and body go to the wire byte for byte, and the answer is an `IResponse`
+    costs 62–75 µs. `forward` is the way around it: target, fields and body go to the wire byte for byte, and the response is an `IResponse`
     that treq's ``collect`` and ``content`` take.
 
     Args:
@@ -85,11 +85,11 @@ class ProxyClient(HTTPClient):
         body: Body | None,
         host: bytes | None,
         hinted: Callable[[HeaderFields], None] | None = None,
-    ) -> Deferred[Answer]:
+    ) -> Deferred[ServiceResponse]:
         """Send a request, as `nnogw.interfaces.ServiceClient.forward` says."""
         service = self._service
         request = UpstreamRequest(method, service.base_path + target, host or service.host, fields, body, hinted)
-        return service.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of Answer is none of an Answer
+        return service.send(request)  # type: ignore[return-value]  # for mypy, a Deferred of one kind of ServiceResponse is none of a ServiceResponse
 
 
 class _ProducedBody:

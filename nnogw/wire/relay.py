@@ -1,4 +1,4 @@
-"""The bytes of an answer on their way from the upstream to the client."""
+"""The bytes of a response on their way from the upstream to the client."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Relay:
         self._request.write(data)
 
     def body_ended(self) -> None:
-        """End the answer."""
+        """End the response."""
         self._request.set_source(None)
         self._request.finish()
 
     def body_failed(self, error: Exception) -> None:
-        """Cut the answer: finished, it would look whole."""
+        """Cut the response: finished, it would look whole."""
         self._request.set_source(None)
         self._broke(error)
         self._request.abort(error.end if isinstance(error, GatewayError) else "upstream")

@@ -1,4 +1,4 @@
-"""A client's request as the root Resource sees it: its head, its streaming body, and the way to answer."""
+"""A client's request as the root Resource sees it: its head, its streaming body, and the way to respond."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Channel(Protocol):
     def responses(self) -> Responses:
         """Writes the connection's responses."""
 
-    def answered(self, request: GatewayRequest) -> None:
-        """The whole answer has been written."""
+    def responded(self, request: GatewayRequest) -> None:
+        """The whole response has been written."""
 
     def cut(self) -> None:
         """Drop the connection without a word."""
@@ -86,7 +86,7 @@ class ClientGone(Exception):
     """The client's connection is lost."""
 
 
-class AlreadyAnswered(Exception):
+class AlreadyResponded(Exception):
     """The rest of a request's body is not read any more."""
 
 
@@ -96,7 +96,7 @@ class GatewayRequest:
     It is not a `twisted.web.server.Request`: that reads whole bodies before anybody is asked, and its ``Headers`` alone cost 15 µs.
 
     Attributes:
-        generation: the configuration that answers it.
+        generation: the configuration that responses it.
         method, target: as received.
         fields: the header section.
         http10: the client speaks HTTP/1.0.
@@ -104,8 +104,8 @@ class GatewayRequest:
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
         body: None if there is none.
         refusal: what is wrong with the request, if anything is; the pipeline answers it.
-        on_end: called once when the request has ended: with "" if its answer is complete, else with who cut it short.
-        begun: the head of the answer has been written.
+        on_end: called once when the request has ended: with "" if its response is complete, else with who cut it short.
+        begun: the head of the response has been written.
         bytes_out: body bytes written.
     """
 
@@ -184,7 +184,7 @@ class GatewayRequest:
             self.channel.responses.write(data)
 
     def finish(self) -> None:
-        """End the answer."""
+        """End the response."""
         if self._done:
             return
         self._done = True
@@ -192,10 +192,10 @@ class GatewayRequest:
         try:
             self._end("")
         finally:
-            self.channel.answered(self)
+            self.channel.responded(self)
 
     def abort(self, by: str) -> None:
-        """Cut the connection: the answer cannot be completed, and must not look as if it were. `by`: who broke it, for the log."""
+        """Cut the connection: the response cannot be completed, and must not look as if it were. `by`: who broke it, for the log."""
         try:
             self.lost(by)
         finally:

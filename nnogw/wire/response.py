@@ -16,7 +16,7 @@ from nnogw.wire.body import IncomingBody
 
 @implementer(IResponse)
 class UpstreamResponse:
-    """An answer. The proxy takes `status`, `reason`, `fields` and `body`; treq's tools take it as an `IResponse`."""
+    """A response. The proxy takes `status`, `reason`, `fields` and `body`; treq's tools take it as an `IResponse`."""
 
     __slots__ = ("_headers", "body", "fields", "previousResponse", "reason", "request", "status", "version")
 
@@ -60,7 +60,7 @@ class UpstreamResponse:
         self.body.stream(_ToProtocol(protocol))
 
     def setPreviousResponse(self, response: object) -> None:
-        """Note the answer that redirected here."""
+        """Note the response that redirected here."""
         self.previousResponse = response
 
 

@@ -18,16 +18,16 @@ from nnogw.wire.transport.write_batch import WriteBatch
 
 
 class GatewaySite(ServerFactory):
-    """What all client connections share: the root resource that answers, the configuration that counts, the clock.
+    """What all client connections share: the root resource that responses, the configuration that counts, the clock.
 
     Args:
         resource: the root of the resource tree; its ``render`` starts each request.
         clock: the reactor.
-        generation: the configuration that answers requests at first.
+        generation: the configuration that responses requests at first.
         batch: collects writes until the end of the reactor's turn, if it is shared with others.
 
     Attributes:
-        generation: the configuration that answers the requests whose heads are complete from now on.
+        generation: the configuration that responses the requests whose heads are complete from now on.
         channels: the open connections.
         closing: every response says that its connection closes, and no connection is kept for another request.
         draining: idle connections are closed, too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from nnogw.demo.billing import billing_answers
+from nnogw.demo.billing import billing_responders
 from tests.demo.wire_client import ServiceConnection
 
 
@@ -14,14 +14,14 @@ class BillingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.connection = ServiceConnection(billing_answers(self.clock), self.clock)
+        self.connection = ServiceConnection(billing_responders(self.clock), self.clock)
 
     def waits(self, seconds: float) -> list[float]:
         """Return the waits that are under way, but for the connection's own idle limit."""
         return [call.getTime() for call in self.clock.getDelayedCalls() if call.getTime() <= self.clock.seconds() + seconds]
 
     def test_an_event_is_sent_each_second(self) -> None:
-        """The first comes with the head; after the last, the answer is whole."""
+        """The first comes with the head; after the last, the response is whole."""
         self.connection.get(b"/events?count=3")
         head, _, first = self.connection.received.partition(b"\r\n\r\n")
         self.assertTrue(head.startswith(b"HTTP/1.1 200 OK\r\n"))

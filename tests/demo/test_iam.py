@@ -8,14 +8,14 @@ from treq.testing import StubTreq
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.demo.echo import DemoService
-from nnogw.demo.iam import iam_answers
+from nnogw.demo.iam import iam_responders
 
 
 class IamTests(SynchronousTestCase):
     """The demo's IAM speaks as the platform's does."""
 
     def setUp(self) -> None:
-        self.treq = StubTreq(DemoService("iam", iam_answers(lambda: 1_700_000_000.0)))
+        self.treq = StubTreq(DemoService("iam", iam_responders(lambda: 1_700_000_000.0)))
 
     def ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
         response = self.successResultOf(self.treq.request(method, "http://iam" + path, **arguments))

@@ -8,14 +8,14 @@ from treq.testing import StubTreq
 from twisted.trial.unittest import SynchronousTestCase
 
 from nnogw.demo.echo import DemoService
-from nnogw.demo.registry import registry_answers
+from nnogw.demo.registry import registry_responders
 
 
 class RegistryTests(SynchronousTestCase):
     """The demo's registry knows two platforms."""
 
     def setUp(self) -> None:
-        self.treq = StubTreq(DemoService("registry", registry_answers()))
+        self.treq = StubTreq(DemoService("registry", registry_responders()))
 
     def get(self, path: str) -> Any:
         return self.successResultOf(self.successResultOf(self.treq.get("http://registry" + path)).json())

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from nnogw.demo.echo import Answers, DemoService
+from nnogw.demo.echo import DemoService, Responders
 from nnogw.demo.platform import DemoSite
 
 
@@ -24,7 +24,7 @@ class AbortableTransport(StringTransport):
 class ServiceConnection:
     """A client's connection to a demo service, with what it has received in `received`."""
 
-    def __init__(self, answers: Answers, clock: Clock) -> None:
+    def __init__(self, answers: Responders, clock: Clock) -> None:
         self.transport = AbortableTransport()
         self.channel = DemoSite(DemoService("billing", answers), clock).buildProtocol(None)
         self.channel.makeConnection(self.transport)

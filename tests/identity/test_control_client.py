@@ -17,7 +17,7 @@ from twisted.web.client import ResponseFailed
 from twisted.web.server import Request
 
 from nnogw.errors import UpstreamFailed
-from nnogw.identity.control_client import Answer, CallFailed, ControlClient
+from nnogw.identity.control_client import CallFailed, ControlClient, ControlResponse
 from tests.identity.doubles import FreezableClock, ManualAgent, OpenEnded, ScriptedService, an_exchange
 
 
@@ -29,12 +29,14 @@ class CallTests(SynchronousTestCase):
         self.service = ScriptedService()
 
     def client(self, agent: Any, base_url: str = "http://iam") -> ControlClient:
-        return ControlClient(agent, base_url=base_url, clock=self.clock, connect_timeout=2, timeout=3, max_answer=100)
+        return ControlClient(agent, base_url=base_url, clock=self.clock, connect_timeout=2, timeout=3, max_response=100)
 
-    def call(self, agent: Any = None, method: str = "GET", path: str = "/x", body: bytes | None = None, **kw: Any) -> Deferred[Answer]:
+    def call(
+        self, agent: Any = None, method: str = "GET", path: str = "/x", body: bytes | None = None, **kw: Any
+    ) -> Deferred[ControlResponse]:
         return self.client(agent or self.service.agent(), **kw).call(method, path, an_exchange(), {b"Authorization": b"Bearer t"}, body)
 
-    def assertFails(self, answer: Deferred[Answer], reason: str) -> None:
+    def assertFails(self, answer: Deferred[ControlResponse], reason: str) -> None:
         failure = self.failureResultOf(answer, CallFailed)
         self.assertIn(reason, str(failure.value))
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -68,11 +70,11 @@ class CallTests(SynchronousTestCase):
 
     def test_an_answer_is_its_status_and_its_bytes(self) -> None:
         self.service.status, self.service.body = 418, b"teapot"
-        self.assertEqual(self.successResultOf(self.call()), Answer(418, b"teapot"))
+        self.assertEqual(self.successResultOf(self.call()), ControlResponse(418, b"teapot"))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_an_answers_bytes_are_not_in_its_repr(self) -> None:
-        self.assertNotIn("ada", repr(Answer(200, b"ada")))
+        self.assertNotIn("ada", repr(ControlResponse(200, b"ada")))
 
     def test_a_redirect_is_an_answer_like_any_other(self) -> None:
         self.service.status, self.service.headers = 302, {b"Location": b"http://elsewhere/"}
@@ -125,7 +127,7 @@ class CallTests(SynchronousTestCase):
         self.clock.advance(1.9)
         self.assertNoResult(answer)
         self.clock.advance(0.1)
-        self.assertFails(answer, "no answer within 2 s")
+        self.assertFails(answer, "no response within 2 s")
         agent.flush()
         self.assertEqual(service.ended, [True])
 
@@ -140,7 +142,7 @@ class CallTests(SynchronousTestCase):
             agent.flush()
         self.assertNoResult(answer)
         self.clock.advance(0.1)
-        self.assertFails(answer, "no whole answer within 3 s")
+        self.assertFails(answer, "no whole response within 3 s")
         agent.flush()
         self.assertEqual(service.ended, [True])
 
@@ -148,7 +150,7 @@ class CallTests(SynchronousTestCase):
         agent = ManualAgent()
         answer = self.call(agent)
         self.clock.advance(2)
-        self.assertFails(answer, "no answer")
+        self.assertFails(answer, "no response")
         self.assertEqual(agent.cancelled, 1)
 
     def test_an_answer_that_breaks_off_is_none(self) -> None:

@@ -1,4 +1,4 @@
-"""IAM's answer is an identity, a refusal or an outage; never one taken for another."""
+"""IAM's response is an identity, a refusal or an outage; never one taken for another."""
 
 from __future__ import annotations
 
@@ -168,14 +168,14 @@ class IamTests(SynchronousTestCase):
     def test_an_iam_that_does_not_answer_is_an_outage_after_two_seconds(self) -> None:
         judgement = self.ask_through(ManualAgent()).session(TOKEN, an_exchange())
         self.clock.advance(2)
-        self.assertOutage(judgement, "no answer within 2 s")
+        self.assertOutage(judgement, "no response within 2 s")
 
     def test_an_iam_that_does_not_come_to_an_end_is_an_outage_after_three_seconds(self) -> None:
         judgement = self.ask_through(RequestTraversalAgent(OpenEnded(lambda request: request.write(b"{")))).api_key(KEY, an_exchange())
         self.clock.pump([1.0, 1.0, 0.9])
         self.assertNoResult(judgement)
         self.clock.advance(0.1)
-        self.assertOutage(judgement, "no whole answer within 3 s")
+        self.assertOutage(judgement, "no whole response within 3 s")
 
     def test_iams_retry_after_is_passed_on(self) -> None:
         self.service.answers({}, 429, Retry_After="17")

@@ -55,7 +55,7 @@ class VerdictStoreTestCase(SynchronousTestCase):
         """Let IAM be silent until that is known."""
         for number in range(3):
             verdict = self.asked(b"silent-%d" % number)
-            self.iam.answers[-1].errback(IamSilent(reason="no answer within 2 s"))
+            self.iam.answers[-1].errback(IamSilent(reason="no response within 2 s"))
             self.failureResultOf(verdict, AuthUnavailable)
 
 
@@ -181,7 +181,7 @@ class AnotherIamTests(VerdictStoreTestCase):
         self.store.start_anew()
         self.change()
         for number, verdict in enumerate(before):
-            iam.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+            iam.answers[number].errback(IamSilent(reason="no response within 2 s"))
             self.failureResultOf(verdict, AuthUnavailable)
         self.assertEqual(self.ledger.current, {})
         for number in range(10):

@@ -309,7 +309,7 @@ class OutageTests(VerdictCacheTestCase):
         """Let IAM be silent until that is known."""
         for number in range(3):
             verdict = self.asked(b"silent-%d" % number)
-            self.authenticator.answers[-1].errback(IamSilent(reason="no answer within 2 s"))
+            self.authenticator.answers[-1].errback(IamSilent(reason="no response within 2 s"))
             self.failureResultOf(verdict, AuthUnavailable)
 
     def test_a_stale_verdict_ends_too(self) -> None:
@@ -587,7 +587,7 @@ class GuessingTests(VerdictCacheTestCase):
         self.limited(max_calls_per_address=1)
         guesses = [self.a_guess(b"guess-%d" % number) for number in range(10)]
         for number in range(3):
-            self.authenticator.answers[number].errback(IamSilent(reason="no answer within 2 s"))
+            self.authenticator.answers[number].errback(IamSilent(reason="no response within 2 s"))
         for guess in guesses:
             self.failureResultOf(guess, AuthUnavailable)
         self.assertEqual((len(self.authenticator.asked), self.store.queue.under_way, self.store.queue.waiting), (3, 0, 0))

@@ -83,7 +83,7 @@ class ValueTests(SynchronousTestCase):
         self.bad(values.file_path, ["", "a\0b", 1])
 
     def test_a_dotted_path_has_no_empty_keys(self) -> None:
-        """Into IAM's answer."""
+        """Into IAM's response."""
         self.good(values.dotted_path, ["userId", "user.id", "a.b.c"])
         self.bad(values.dotted_path, ["", ".", "a.", ".a", "a..b", 1])
 

@@ -18,7 +18,7 @@ from nnogw.settings import ServiceSettings
 from nnogw.upstream.pool import ConnectionPool
 from nnogw.wire.http1.client import UpstreamConnection, UpstreamRequest
 from nnogw.wire.http1.limits import upstream_limits
-from nnogw.wire.request import AlreadyAnswered
+from nnogw.wire.request import AlreadyResponded
 from nnogw.wire.transport.connect_errors import HandshakeFailed
 from nnogw.wire.transport.write_batch import WriteBatch
 from tests.doubles import Collected, ScriptedBody
@@ -220,7 +220,7 @@ class _Finishing(Collected):
 
     def body_ended(self) -> None:
         """End the exchange."""
-        self._connection.body_failed(AlreadyAnswered())
+        self._connection.body_failed(AlreadyResponded())
 
 
 class Looking(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""The upstreams' side: one connection, which sends a request and parses its answer with llhttp."""
+"""The upstreams' side: one connection, which sends a request and parses its response with llhttp."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
 from nnogw.wire.transport.writer import SocketWriter
 
-#: The most bytes that an answer's head may have (nginx 4–8 KiB, Envoy 60 KiB, Node 16 KiB).
+#: The most bytes that a response's head may have (nginx 4–8 KiB, Envoy 60 KiB, Node 16 KiB).
 MAX_HEAD = 64 * 1024
 
-#: Bytes of an answer that one read takes at most: with 128 KiB, a download of 10 MiB costs a fifth more CPU time.
+#: Bytes of a response that one read takes at most: with 128 KiB, a download of 10 MiB costs a fifth more CPU time.
 BULK = 256 * 1024
 #: Methods whose request without a body says ``Content-Length: 0`` (RFC 9110 §8.6).
 _WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -55,7 +55,7 @@ class UpstreamRequest:
 
 
 class DiedUnused(Exception):
-    """A pooled connection was closed by the upstream before any byte of this answer: it had been dead already."""
+    """A pooled connection was closed by the upstream before any byte of this response: it had been dead already."""
 
 
 class Owner(Protocol):
@@ -102,11 +102,11 @@ class UpstreamConnection(TwistedProtocol):
         self._request: UpstreamRequest | None = None
         self._sending = False  # the request's body is not through
         self._waiting: Deferred[UpstreamResponse] | None = None
-        self._answered_any = False  # some byte of the answer has come
+        self._response_begun = False  # some byte of the response has come
         self._arrived: UpstreamResponse | None = None  # parsed, not handed over yet
         self._body: IncomingBody | None = None
         self._body_left = 0
-        self._done = False  # the answer is whole, the connection not yet released
+        self._done = False  # the response is whole, the connection not yet released
         self._keep_alive = False
         self._paused = False
         self._parser: Any = None  # of httptools, or None where none is fed; Any, as asking before each feeding would cost
@@ -164,7 +164,7 @@ class UpstreamConnection(TwistedProtocol):
             ready.callback(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what has come; the answer is handed over once, with as much of its body as came along."""
+        """Take what has come; the response is handed over once, with as much of its body as came along."""
         while data:
             data = self._receive(data)
         if self._done:
@@ -190,7 +190,7 @@ class UpstreamConnection(TwistedProtocol):
         elif self._receive == self._receive_until_close and reason.check(ConnectionDone):
             self._complete()
             self._done = False
-        elif self._used and not self._answered_any and self._waiting is not None:
+        elif self._used and not self._response_begun and self._waiting is not None:
             self._fail(DiedUnused())
         elif self._waiting is not None or self._body is not None:
             self._fail(connection_broke(reason))
@@ -198,7 +198,7 @@ class UpstreamConnection(TwistedProtocol):
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def send(self, request: UpstreamRequest, limits: TimeLimits) -> Deferred[UpstreamResponse]:
-        """Send `request` and return its answer, as soon as its head is in.
+        """Send `request` and return its response, as soon as its head is in.
 
         Cancelling closes the connection.
 
@@ -208,14 +208,14 @@ class UpstreamConnection(TwistedProtocol):
 
         Raises (in the Deferred):
             DiedUnused: the connection had been closed while it was idle.
-            UpstreamFailed: it broke, or the answer is malformed.
-            UpstreamTimeout: no answer within the time.
+            UpstreamFailed: it broke, or the response is malformed.
+            UpstreamTimeout: no response within the time.
             whatever the request's body failed with.
         """
         self._request = request
         if limits is not self._time.limits:
             self._time.use(limits)
-        self._answered_any = False
+        self._response_begun = False
         self._begin_head()
         waiting: Deferred[UpstreamResponse] = Deferred(self._cancelled)
         self._waiting = waiting
@@ -301,13 +301,13 @@ class UpstreamConnection(TwistedProtocol):
         self._begin_head()
 
     def _receive_head(self, data: bytes) -> bytes:
-        if not self._answered_any:
+        if not self._response_begun:
             if self._used and self._writer.unsent and self._request is not None and self._request.body is None:
                 # Before the request is even sent, nothing can be a response to it: say, a 408 for an idle connection.
                 self._fail(DiedUnused())
                 self._abort()
                 return b""
-            self._answered_any = True
+            self._response_begun = True
         head, data, rest, complete = split_head(self._head, data)
         self._head = head
         if len(head) > MAX_HEAD:
@@ -332,7 +332,7 @@ class UpstreamConnection(TwistedProtocol):
         return self._start_body(head, rest)
 
     def _start_body(self, head: bytes, rest: bytes) -> bytes:
-        """Take the head of the answer; its body begins with `rest` (RFC 9112 §6.3)."""
+        """Take the head of the response; its body begins with `rest` (RFC 9112 §6.3)."""
         fields = HeaderFields(self._pairs)
         first = fields.first
         coding = first.get(b"transfer-encoding")
@@ -360,7 +360,7 @@ class UpstreamConnection(TwistedProtocol):
         if bodiless or length is not None:
             self._parser = None  # it may expect a body that does not come, or that is counted here
             left = 0 if bodiless or length is None else length
-            if left <= len(rest):  # all of it came along with the head: so it is with most answers
+            if left <= len(rest):  # all of it came along with the head: so it is with most responses
                 if left:
                     body.data(rest[:left])
                 self._complete()
@@ -406,7 +406,7 @@ class UpstreamConnection(TwistedProtocol):
         except httptools.HttpParserError as error:
             if not self._message_complete:
                 return self._malformed(str(error))
-            self._keep_alive = False  # more than was asked for: the answer is whole, the connection is not to be trusted
+            self._keep_alive = False  # more than was asked for: the response is whole, the connection is not to be trusted
         if self._message_complete:
             self._complete()
         return b""
@@ -416,7 +416,7 @@ class UpstreamConnection(TwistedProtocol):
         return b""
 
     def _unexpected(self, data: bytes) -> bytes:
-        """Bytes that nobody asked for: whatever they are, the next request must not get them as its answer."""
+        """Bytes that nobody asked for: whatever they are, the next request must not get them as its response."""
         self._keep_alive = False
         self._abort()
         return b""
@@ -506,7 +506,7 @@ class UpstreamConnection(TwistedProtocol):
         self._settle()
 
     def stop_body(self) -> None:
-        """Close: nobody wants the rest of the answer."""
+        """Close: nobody wants the rest of the response."""
         self._body = None
         self._stop_sending()
         self._abort()
@@ -531,7 +531,7 @@ class UpstreamConnection(TwistedProtocol):
                 self.transport.abortConnection()
 
     def _malformed(self, what: str) -> bytes:
-        self._fail(UpstreamFailed(reason=f"malformed answer: {what}", kind="malformed"))
+        self._fail(UpstreamFailed(reason=f"malformed response: {what}", kind="malformed"))
         self._abort()
         return b""
 

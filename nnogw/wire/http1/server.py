@@ -21,7 +21,7 @@ from nnogw.wire.http1.header_cache import LONGEST, HeaderSectionCache
 from nnogw.wire.http1.limits import ClientState, State, StateLimit
 from nnogw.wire.http1.request_head import BARE_LINE_END, over_limit, refusal_of, version_of
 from nnogw.wire.http1.writer import ResponseWriter
-from nnogw.wire.request import AlreadyAnswered, ClientGone, GatewayRequest, Generation
+from nnogw.wire.request import AlreadyResponded, ClientGone, GatewayRequest, Generation
 from nnogw.wire.transport.hangup import HangupWatch
 from nnogw.wire.transport.reader import SocketReader
 from nnogw.wire.transport.write_batch import WriteBatch
@@ -29,7 +29,7 @@ from nnogw.wire.transport.writer import SocketWriter
 
 #: Bytes of a body that one read takes at most: with 64 or 256 KiB, an upload of 1 MiB costs a tenth to a fifth more CPU time.
 BULK = 128 * 1024
-#: Bytes that are read of a body which nobody wants: to keep its connection, or to let its sender see the answer (nginx lingers too).
+#: Bytes that are read of a body which nobody wants: to keep its connection, or to let its sender see the response (nginx lingers too).
 DRAIN_BYTES = 256 * 1024
 #: Requests of one connection that are taken in one turn of the reactor: what a client has pipelined beyond that waits for the next, so that
 #: nobody else waits for it. 16 requests that the gateway answers itself take 1 to 2 ms.
@@ -70,7 +70,7 @@ class GatewayChannel(TwistedProtocol):
     """One client connection: requests come in one after another, and are answered in that order.
 
     What comes is taken by the current state, a method ``(data) -> rest``: a head, a body of known length, a chunked body, nothing before
-    the answer is out (`_hold`), or what nobody wants any more (`_drain`).
+    the response is out (`_hold`), or what nobody wants any more (`_drain`).
 
     A connection outlives the configuration that it began with. So it reads the site's generation for each request, when the request's head
     is complete or refused, and keeps none.
@@ -219,7 +219,7 @@ class GatewayChannel(TwistedProtocol):
             self._known = HeaderSectionCache(head, fields, keep_alive=self._keep_alive, generation=generation.number)
         if body is not None and body.length is None:
             self._max_body = generation.limits.max_body
-        self._answer(
+        self._respond(
             GatewayRequest(
                 self,
                 generation,
@@ -260,7 +260,7 @@ class GatewayChannel(TwistedProtocol):
             self._refuse(error, known.fields)
             return b""
         self._receive = self._hold
-        self._answer(
+        self._respond(
             GatewayRequest(
                 self,
                 generation,
@@ -281,7 +281,7 @@ class GatewayChannel(TwistedProtocol):
         self._parser = None
         self._receive = self._drain
         method = _METHOD.match(self._head)
-        self._answer(
+        self._respond(
             GatewayRequest(
                 self,
                 self._site.generation,
@@ -295,7 +295,7 @@ class GatewayChannel(TwistedProtocol):
             )
         )
 
-    def _answer(self, request: GatewayRequest) -> None:
+    def _respond(self, request: GatewayRequest) -> None:
         self._taken += 1
         self._current = request
         self._time.enter(ClientState.RESPONDING)
@@ -405,7 +405,7 @@ class GatewayChannel(TwistedProtocol):
     # -- what the request and its body ask for -----------------------------------------------------------------------
 
     def may_keep_alive(self, request: GatewayRequest) -> bool:
-        """Whether the connection can serve another request after this one's answer."""
+        """Whether the connection can serve another request after this one's response."""
         if self._broken or self._retiring or self._site.closing:
             return False
         body = self._body
@@ -436,13 +436,13 @@ class GatewayChannel(TwistedProtocol):
         """Nobody takes the rest of the body; what of it still comes while the response is sent is thrown away."""
         self._time.move(ClientState.RESPONDING)
 
-    def answered(self, request: GatewayRequest) -> None:
-        """The whole answer has been written: go on to the next request, or close."""
+    def responded(self, request: GatewayRequest) -> None:
+        """The whole response has been written: go on to the next request, or close."""
         self._current = None
         body = self._body
         if body is not None:
-            body.abandon(AlreadyAnswered("the request was answered before all of its body had come"))
-        if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the answer's head had promised
+            body.abandon(AlreadyResponded("the request was answered before all of its body had come"))
+        if not request.keep_alive or self._broken:  # broken: what follows is the rest of a body, whatever the response's head had promised
             self._close()
         elif body is None:
             self._next()

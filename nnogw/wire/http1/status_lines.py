@@ -1,4 +1,4 @@
-"""The lines of a head that are the same for many answers."""
+"""The lines of a head that are the same for many responses."""
 
 from __future__ import annotations
 

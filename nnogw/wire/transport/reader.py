@@ -12,7 +12,7 @@ from nnogw.interfaces import Transport
 
 #: Bytes that one read takes at most, as long as no read was that full: as Twisted has it.
 USUAL = 64 * 1024
-#: Reads that stay large after one that was at least `USUAL`: an answer of 64 KiB and its head would else come in two, each time.
+#: Reads that stay large after one that was at least `USUAL`: a response of 64 KiB and its head would else come in two, each time.
 _PATIENCE = 16
 
 
@@ -20,7 +20,7 @@ class SocketReader:
     """The reading half of one connection.
 
     Twisted reads 64 KiB at most, and hands them on through two more calls. Reads of 256 KiB halve the CPU time of a large download, and
-    spare an answer of 64 KiB 15 % of its own. Only where much comes, though: Python allocates what a read may take before it knows what
+    spare a response of 64 KiB 15 % of its own. Only where much comes, though: Python allocates what a read may take before it knows what
     it gets, and beyond 128 KiB the allocator may ask the system for it each time (5 µs a read become 20).
 
     A transport that is not a plain socket (TLS, a test's) goes on reading by itself.

@@ -159,7 +159,7 @@ class Malformed(SynchronousTestCase):
             waiting = upstreams.get()
             upstreams.line.answer(data)
             failure = self.failureResultOf(waiting, UpstreamFailed)
-            self.assertIn("malformed answer", failure.value.reason)
+            self.assertIn("malformed response", failure.value.reason)
             self.assertEqual(failure.value.kind, "malformed")
             self.assertTrue(upstreams.line.aborted, data[:60])
 

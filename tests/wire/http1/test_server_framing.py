@@ -130,7 +130,7 @@ class RefusedHeads(SynchronousTestCase):
             self.assertEqual(len(client.root.requests), 1, name)
 
     def test_what_comes_while_the_refusal_is_not_answered_yet_is_no_request(self) -> None:
-        """Nor when the answer is out."""
+        """Nor when the response is out."""
         for name, (data, _, _) in REFUSED.items():
             client = ClientConnection(Root(wait), _LIMITS, lingers=True).send(data).send(GET)
             self.assertEqual(len(client.root.requests), 1, name)
