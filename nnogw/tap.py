@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService, IServiceCollection, MultiService
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
@@ -152,14 +152,14 @@ class Program(MultiService):
         super().__init__()
         self._program_log = program_log
 
-    def setServiceParent(self, parent: Any) -> None:
+    def setServiceParent(self, parent: IServiceCollection) -> None:
         """Become a part of the application, of whose log observer twistd asks before it begins to log."""
         super().setServiceParent(parent)
         if self._program_log is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._program_log)
 
 
-def _program_log(twistd: Mapping[str, Any], terminal: ProgramLog, reactor: Reactor) -> ProgramLog | None:
+def _program_log(twistd: Mapping[str, object], terminal: ProgramLog, reactor: Reactor) -> ProgramLog | None:
     """Return where the program's log goes: to standard error in the foreground; None if twistd's options say something else."""
     if not twistd.get("nodaemon") or twistd.get("syslog") or twistd.get("logger"):
         return None
@@ -210,7 +210,7 @@ def _working_folder() -> str:
         return ""
 
 
-def _check_pidfile(twistds: Any) -> None:
+def _check_pidfile(twistds: Mapping[str, str | None]) -> None:
     """Refuse a pid file that cannot be made: twistd would end in a traceback, also where nobody has asked for one."""
     path = os.path.abspath(twistds.get("pidfile") or os.devnull)
     folder = os.path.dirname(path)
@@ -227,6 +227,6 @@ def _end(problems: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def _known(options: Any) -> KnownOptions:
+def _known(options: usage.Options) -> KnownOptions:
     """Return the names of `options`, which Twisted keeps for `getopt`."""
     return KnownOptions(options.longOpt, options.shortOpt)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
 
-from nnogw.admin.pages import json
+from nnogw.admin.pages import Request, json
 from nnogw.interfaces import ReloadRefused
 
 log = Logger()
@@ -23,7 +22,7 @@ class ReloadPage:
     def __init__(self, reload: Callable[[], list[str]]) -> None:
         self._reload = reload
 
-    def __call__(self, request: Any) -> bytes:
+    def __call__(self, request: Request) -> bytes:
         """Reload, and say what came of it."""
         try:
             changes = self._reload()

@@ -7,6 +7,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
 
@@ -28,7 +29,7 @@ class Certificates:
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Return OpenSSL's part of a connection."""
-        options: Any = self._options  # it has no annotations
+        options: Any = self._options  # Any: it has no annotations
         return SSL.Connection(options.getContext(), None)
 
 
@@ -40,10 +41,10 @@ def read_certificates(description: str) -> CertificateOptions:
         ValueError, SSL.Error, crypto.Error, VerifyError: a file does not hold what it should, or the key does not fit the certificate.
     """
     recorder = _Recorder()
-    reactor: Any = recorder  # as much of one as the endpoint needs
-    listening: Any = serverFromString(reactor, description)
-    listening.listen(None).addErrback(lambda failure: failure.raiseException())
-    options: Any = recorder.options
+    reactor: Any = recorder  # Any: as much of one as the endpoint needs
+    endpoint = serverFromString(reactor, description)
+    endpoint.listen(Factory()).addErrback(lambda failure: failure.raiseException())
+    options: Any = recorder.options  # Any: as in `Certificates`
     options.getContext()  # which says whether the key fits
     return options  # type: ignore[no-any-return]  # as above
 

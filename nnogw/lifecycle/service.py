@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from attrs import evolve
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.web.server import Site
@@ -175,28 +174,30 @@ class GatewayService(Service):
         reload = self._reload
         return ConfigurationStats(reload.generation.number, reload.changed_at, reload.retiring)
 
-    @inlineCallbacks
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[None]:
         """Drain: keep saying "draining" for the lame-duck time, stop listening, let what is under way end within its time, cut the rest.
 
         From the first moment on, every response says that its connection closes: who keeps connections loses none at the end.
         """
         super().stopService()
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
         server = self.generation.settings.server
         self.shared.draining = True
         self.site.closing = True
         if server.lame_duck:
-            yield self._pause(server.lame_duck)
+            await self._pause(server.lame_duck)
         # This takes at least a turn of the reactor, which reads what has come on idle connections.
-        yield self._listeners.close(CLIENTS)
-        yield self._until_drained(server.drain_timeout)
+        await self._listeners.close(CLIENTS)
+        await self._until_drained(server.drain_timeout)
         left = self.site.cut()
         if left:
             why = "at once, as was asked for" if self._is_cut_short else f"that had not ended within {server.drain_timeout:g} s"
             log.warn("cut {left} connections {why}", left=left, why=why)
         else:
             log.info("drained: nothing was cut")
-        yield self._listeners.close(ADMIN)
+        await self._listeners.close(ADMIN)
         self._reload.close()
         self.site.hangups.close()
         self.shared.close()
@@ -272,11 +273,10 @@ class DemoService(MultiService):
         super().startService()
         self._show(lines(self._gateway.addresses[0], self._gateway.admin_address))
 
-    @inlineCallbacks
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[object]:
         """Stop the gateway, then the platform."""
-        yield super().stopService()
-        yield self._platform.stop()
+        stopped: Deferred[object] = super().stopService()
+        return stopped.addCallback(lambda _: self._platform.stop())
 
     def reload(self) -> list[str]:
         """Let the configuration as it is now take over, with the demo's services; see `GatewayService.reload`."""

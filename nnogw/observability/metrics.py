@@ -50,7 +50,7 @@ class RequestMetrics(Collector):
             services: the names of the services. Their failures are counted from 0 on, so that ``rate()`` sees the first.
         """
         self._requests = {key: count for key, count in self._requests.items() if _is_kept(key[0], routes)}
-        by_route: tuple[dict[str, Any], ...] = (self._bytes, self._limited, self._total, self._auth, self._upstream)
+        by_route: tuple[dict[str, Any], ...] = (self._bytes, self._limited, self._total, self._auth, self._upstream)  # Any: only keys count
         for counts in by_route:
             for route in [route for route in counts if not _is_kept(route, routes)]:
                 del counts[route]

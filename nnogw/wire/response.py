@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
@@ -50,13 +49,13 @@ class UpstreamResponse:
         return self._headers
 
     @property
-    def length(self) -> Any:
+    def length(self) -> object:
         """The body's length in bytes, or ``UNKNOWN_LENGTH``."""
         return UNKNOWN_LENGTH if self.body.length is None else self.body.length
 
-    def deliverBody(self, protocol: Any) -> None:
+    def deliverBody(self, protocol: IProtocol) -> None:
         """Stream the body to the `IProtocol` `protocol`, which ends with ``connectionLost(ResponseDone)``."""
-        protocol.makeConnection(self.body)  # as much of a transport as Twisted's own client gives: a producer
+        protocol.makeConnection(self.body)  # type: ignore[arg-type]  # as much of a transport as Twisted's own client gives: a producer
         self.body.stream(_ToProtocol(protocol))
 
     def setPreviousResponse(self, response: object) -> None:
@@ -67,7 +66,7 @@ class UpstreamResponse:
 class _ToProtocol:
     """Passes a body on to a Twisted protocol."""
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: IProtocol) -> None:
         self._protocol = protocol
 
     def body_data(self, data: bytes) -> None:
