@@ -1,4 +1,7 @@
-"""The interfaces between the parts: what they expect of one another."""
+"""The interfaces between the parts: what they expect of one another.
+
+What a class asks of its neighbour in the same folder (a body of its connection, a channel of its site) stands beside that class.
+"""
 
 from __future__ import annotations
 
@@ -174,6 +177,26 @@ class IdentitySource(Protocol):
 
     def forget_owner(self, kind: str, credential: bytes, user_id: str | None = None) -> int:
         """Drop every verdict of the user whose credential this is, if `user_id` or what is in memory tells who that is."""
+
+
+class Authenticator(Protocol):
+    """Whom the cache asks about a credential: `nnogw.identity.iam.Iam`, which says what the methods promise."""
+
+    def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
+        """Judge a session's bearer token."""
+
+    def api_key(self, key: bytes, exchange: Exchange) -> Deferred[Identity | None]:
+        """Judge a programmatic key."""
+
+
+class FailureStore(Protocol):
+    """Counts in fixed windows, as `nnogw.limiting.memory.MemoryStore` does."""
+
+    def hit(self, key: str, limit: int, period: float) -> Decision:
+        """Count once under `key`."""
+
+    def peek(self, key: str, limit: int) -> Decision:
+        """Return what the next `hit` would decide, without counting."""
 
 
 class PlatformStatusSource(Protocol):

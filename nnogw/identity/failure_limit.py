@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 from nnogw.errors import RateLimited
-from nnogw.interfaces import Decision
+from nnogw.interfaces import FailureStore
 
 #: Addresses whose refused credentials are counted at the same time; those that are near their limit are the last to make room.
 MAX_ADDRESSES = 10_000
-
-
-class FailureStore(Protocol):
-    """Counts in fixed windows, as `nnogw.limiting.memory.MemoryStore` does."""
-
-    def hit(self, key: str, limit: int, period: float) -> Decision:
-        """Count once under `key`."""
-
-    def peek(self, key: str, limit: int) -> Decision:
-        """Return what the next `hit` would decide, without counting."""
 
 
 class FailureLimit:

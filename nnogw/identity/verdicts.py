@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -18,7 +17,7 @@ from nnogw.identity.freshness import Freshness, Kept, freshness
 from nnogw.identity.iam import IamSilent
 from nnogw.identity.single_flight import Call
 from nnogw.identity.verdict_store import VerdictStore, digest_of
-from nnogw.interfaces import Clock, Verdict
+from nnogw.interfaces import Authenticator, Clock, Verdict
 from nnogw.networks import network_of
 from nnogw.settings import AuthSettings
 
@@ -26,16 +25,6 @@ from nnogw.settings import AuthSettings
 _JITTER = 0.1
 
 _REFUSED = Verdict(None, "hit")
-
-
-class Authenticator(Protocol):
-    """Whom the cache asks about a credential: `nnogw.identity.iam.Iam`, which says what the methods promise."""
-
-    def session(self, token: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Judge a session's bearer token."""
-
-    def api_key(self, key: bytes, exchange: Exchange) -> Deferred[Identity | None]:
-        """Judge a programmatic key."""
 
 
 class VerdictCache:
