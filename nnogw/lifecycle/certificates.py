@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory
@@ -22,6 +22,10 @@ class Certificates:
 
     def __init__(self, options: CertificateOptions) -> None:
         self._options = options
+
+    def differ(self, options: CertificateOptions) -> bool:
+        """Whether `options` have another certificate than new connections have now."""
+        return _certificate(options) != _certificate(self._options)
 
     def exchange(self, options: CertificateOptions) -> None:
         """Let new connections have the certificates of `options`."""
@@ -47,6 +51,12 @@ def read_certificates(description: str) -> CertificateOptions:
     options: Any = recorder.options  # Any: as in `Certificates`
     options.getContext()  # which says whether the key fits
     return options  # type: ignore[no-any-return]  # as above
+
+
+def _certificate(options: CertificateOptions) -> bytes:
+    certificate = options.certificate
+    assert certificate is not None  # each ``ssl:`` endpoint has one
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
 class _Recorder:

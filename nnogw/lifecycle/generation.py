@@ -28,7 +28,7 @@ from nnogw.wire.http1.limits import TimeLimits, client_limits
 class Generation:
     """What one configuration decides (a `nnogw.wire.request.Generation`). It does not change; the next configuration makes another one.
 
-    A request holds the generation that it began with until it has ended. Nothing else does, but for the site, which holds the latest.
+    A request holds the generation that it began with until it has ended. Of the others, only the latest is held.
 
     Attributes:
         number: which one it is, from 1 on.

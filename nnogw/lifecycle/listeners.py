@@ -99,11 +99,13 @@ class Prepared:
         listeners: all of them.
         opened: those of them that are new.
         exchanges: for those that stay, what exchanges their certificates.
+        renewed: the endpoint strings of those whose certificate is another one.
     """
 
     listeners: list[Listener] = Factory(list)
     opened: list[Listener] = Factory(list)
     exchanges: list[Callable[[], None]] = Factory(list)
+    renewed: list[str] = Factory(list)
 
     def undo(self) -> None:
         """Close what was opened: another part of the configuration is not good."""
@@ -154,8 +156,13 @@ class Listeners:
             raise
         return prepared
 
-    def use(self, prepared: Prepared) -> list[Listener]:
-        """Let `prepared` be the listeners that there are. The others are closed, and returned."""
+    def use(self, prepared: Prepared, closed: Callable[[Listener], None] = lambda _: None) -> None:
+        """Let `prepared` be the listeners that there are, and close the others.
+
+        Args:
+            prepared: what `prepare` has returned.
+            closed: called with each of the others when it accepts nobody any more.
+        """
         for exchange in prepared.exchanges:
             exchange()
         ports = {listener.port for listener in prepared.listeners}
@@ -163,8 +170,7 @@ class Listeners:
         self.open = prepared.listeners
         for listener in gone:
             self._closing[listener] = None
-            listener.close().addBoth(self._closed, listener)
-        return gone
+            listener.close().addBoth(self._closed, listener, closed)
 
     def close(self, purpose: Purpose) -> Deferred[list[object]]:
         """Close the listeners of a purpose; returns when nobody is accepted any more."""
@@ -181,6 +187,8 @@ class Listeners:
         if certificates is not None and description.startswith(_TLS) and _backlog(description) == _backlog(there.description):
             exchange, options = certificates.exchange, self._read_certificates(description, there.purpose)
             prepared.exchanges.append(lambda: exchange(options))
+            if certificates.differ(options):
+                prepared.renewed.append(description)
         elif description != there.description:
             raise _error(
                 description,
@@ -210,8 +218,9 @@ class Listeners:
         for listener in list(self._closing):
             listener.port.end()
 
-    def _closed(self, outcome: object, listener: Listener) -> None:
+    def _closed(self, _: object, listener: Listener, closed: Callable[[Listener], None]) -> None:
         del self._closing[listener]
+        closed(listener)
 
     def _read_certificates(self, description: str, purpose: Purpose) -> CertificateOptions:
         try:

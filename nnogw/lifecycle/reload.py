@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from twisted.logger import Logger
 
 from nnogw.interfaces import DelayedCall, ReloadRefused
 from nnogw.lifecycle.generation import Generation, adopt, build, keep_metrics
-from nnogw.lifecycle.listeners import CLIENTS, Listeners, Prepared, Wanted
+from nnogw.lifecycle.listeners import CLIENTS, Listener, Listeners, Prepared, Wanted
 from nnogw.lifecycle.process import settle_again
 from nnogw.lifecycle.shared import Shared
-from nnogw.lifecycle.start_errors import StartError, not_opened
+from nnogw.lifecycle.start_errors import StartError, no_log
 from nnogw.loading import ConfigurationError, Loaded, differences
 from nnogw.observability.line_writer import Opened
 from nnogw.observability.log_file import open_log
@@ -23,7 +23,7 @@ from nnogw.wire.site import GatewaySite
 
 log = Logger()
 
-#: Seconds after the last request of an old generation has ended until the garbage collector is given what the generation was made of.
+#: Seconds after the last request of an old generation until the garbage collector is given what the generation was made of.
 #: Several reloads in a row cost one collection (25 to 150 ms).
 SETTLE_AFTER = 5.0
 
@@ -87,16 +87,14 @@ class Reload:
         adopt(generation, self._shared, before)
         if opened is not None:
             self._shared.log.move(generation.settings.server.access_log, opened)
-        for listener in self._listeners.use(sockets):
-            if listener.purpose is CLIENTS:
-                self._site.retire(listener.port)
+        self._listeners.use(sockets, closed=self._retire_connections)
         self._shared.ledger.end("reload-failed", "configuration")
         self._let_go(before)
         for warning in warnings:
             if warning not in self._warnings:
                 log.warn("{line}", line=warning)
         self._warnings = warnings
-        return differences(before.settings, generation.settings)
+        return [*differences(before.settings, generation.settings), *_other_files(before, generation, sockets)]
 
     def close(self) -> None:
         """Leave no timer behind, now and later."""
@@ -130,20 +128,24 @@ class Reload:
         try:
             return open_log(path)
         except OSError as error:
-            raise StartError(f"cannot open the request log {path} (server.access_log): {not_opened(path, error)}") from None
+            raise no_log(path, error) from None
 
     def _refused(self, problems: Sequence[str]) -> ReloadRefused:
         self._shared.ledger.begin("reload-failed", "configuration", problems[0])
         return ReloadRefused(problems)
 
+    def _retire_connections(self, listener: Listener) -> None:
+        if listener.purpose is CLIENTS:
+            self._site.retire(listener.port)
+
     def _let_go(self, before: Generation) -> None:
-        """Have the garbage collector look when the last request of `before` has ended: what the start had made is left out of its work."""
+        """Notice when the last request of `before` has ended: from then on, nothing holds it."""
         self.retiring += 1
         weakref.finalize(before, self._gone).atexit = False
 
     def _gone(self) -> None:
+        """An earlier generation is gone. This is called wherever its last reference went, so that nothing is done here but to count."""
         self.retiring -= 1
-        keep_metrics(self.generation, self._shared)  # the last requests have counted for routes that there are no more
         self._cancel()
         if not self._closed:
             self._settling = self._shared.clock.callLater(SETTLE_AFTER, self._settle)
@@ -155,4 +157,15 @@ class Reload:
 
     def _settle(self) -> None:
         self._settling = None
+        keep_metrics(self.generation, self._shared)  # the last requests have counted for routes that there are no more
         settle_again()
+
+
+def _other_files(before: Generation, after: Generation, sockets: Prepared) -> Iterator[str]:
+    """Yield a line for whatever has other certificates, under the same names."""
+    for name, service in after.services.items():
+        earlier = before.services.get(name)
+        if service is not None and earlier is not None and service.address.key.files != earlier.address.key.files:
+            yield f"services.{name}: other files of TLS"
+    for description in sockets.renewed:
+        yield f"{description}: another certificate"

@@ -23,7 +23,7 @@ from nnogw.lifecycle.generation import Generation, adopt, build
 from nnogw.lifecycle.listeners import ADMIN, CLIENTS, Listeners, Wanted
 from nnogw.lifecycle.reload import Reload
 from nnogw.lifecycle.shared import Shared
-from nnogw.lifecycle.start_errors import StartError, not_opened
+from nnogw.lifecycle.start_errors import StartError, no_log, not_opened
 from nnogw.loading import ConfigurationError, Loaded
 from nnogw.observability.line_writer import close_unless_standard
 from nnogw.observability.log_file import open_log
@@ -89,8 +89,7 @@ class GatewayService(Service):
         try:
             self.shared.log.open()
         except OSError as error:
-            path = server.access_log
-            raise StartError(f"cannot open the request log {path} (server.access_log): {not_opened(path, error)}") from None
+            raise no_log(server.access_log, error) from None
         self._listeners.use(self._listeners.prepare(self._wanted(server)))
 
     def startService(self) -> None:

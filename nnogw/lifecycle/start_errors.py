@@ -31,6 +31,11 @@ def not_bound(endpoint: str, error: BaseException | None) -> str:
     return _at_port(cause)
 
 
+def no_log(path: str, error: OSError) -> StartError:
+    """Return what is raised if the file of the request log cannot be opened; as `not_opened`."""
+    return StartError(f"cannot open the request log {path} (server.access_log): {not_opened(path, error)}")
+
+
 def not_opened(path: str, error: OSError) -> str:
     """Return why the file of the request log cannot be opened.
 

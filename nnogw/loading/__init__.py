@@ -18,7 +18,7 @@ from nnogw.loading.warnings import find_warnings
 from nnogw.settings import Settings
 from nnogw.upstream.tls import TlsFiles
 
-__all__ = ["ConfigurationError", "Loaded", "Source", "differences", "find_warnings", "load"]
+__all__ = ["ConfigurationError", "Loaded", "Source", "differences", "load"]
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -10,10 +11,9 @@ from nnogw.loading.document import shown
 from nnogw.settings import RateLimitRule, RouteSettings, ServiceSettings, Settings
 
 _ABSENT, _THERE = "not there", "there"
-
-
-#: What comes and goes as a whole.
+#: What comes and goes as a whole, and the options that are lists of such entries.
 _ENTRIES = (RouteSettings, RateLimitRule, ServiceSettings)
+_LISTS = ("routes", "rate_limit.rules")
 
 
 def differences(before: Settings, after: Settings) -> list[str]:
@@ -22,7 +22,7 @@ def differences(before: Settings, after: Settings) -> list[str]:
     Services go by their names; routes, and rules of the rate limit, by their prefixes. Of service keys it is said how many there are.
     """
     old, new = dict(_options("", before)), dict(_options("", after))
-    changed = [name for name in dict.fromkeys([*old, *new]) if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
+    changed = [name for name in sorted({*old, *new}) if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
     return [f"{name}: {_change(name, old, new)}" for name in _without_parts(changed, old, new)]
 
 
@@ -37,9 +37,12 @@ def _options(name: str, value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _options(f"{name}.{key}", item)
-    elif isinstance(value, tuple) and any(isinstance(item, _ENTRIES) for item in value):
+    elif name in _LISTS and isinstance(value, tuple):
+        seen: Counter[str] = Counter()
         for item in value:
-            yield from _options(f"{name}[{_label(item)}]", item)
+            label = _label(item)
+            seen[label] += 1
+            yield from _options(f"{name}[{label}]" if seen[label] == 1 else f"{name}[{label} #{seen[label]}]", item)
     else:
         yield name, value
 

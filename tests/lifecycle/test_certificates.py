@@ -33,6 +33,7 @@ class CertificatesTests(SynchronousTestCase):
         certificates = Certificates(one)
         verifyObject(IOpenSSLServerConnectionCreator, certificates)
         before = certificates.serverConnectionForTLS(None)
+        self.assertEqual([certificates.differ(options) for options in (one, other)], [False, True])
         certificates.exchange(other)
         after = certificates.serverConnectionForTLS(None)
         contexts = [connection.get_context() for connection in (before, after)]

@@ -137,7 +137,14 @@ class ChangingTestCase(ListenersTestCase):
 
     def use(self, *descriptions: str, admin: str = "") -> list[Listener]:
         """Let these be the listeners; returns those that are not any more."""
-        return self.listeners.use(self.prepare(*descriptions, admin=admin))
+        return self.put_to_use(self.prepare(*descriptions, admin=admin))
+
+    def put_to_use(self, prepared: Prepared) -> list[Listener]:
+        """Let these be the listeners; returns those that are not any more."""
+        before = self.listeners.open
+        self.listeners.use(prepared)
+        ports = {listener.port for listener in self.listeners.open}
+        return [listener for listener in before if listener.port not in ports]
 
     def not_prepared(self, *descriptions: str, admin: str = "") -> str:
         """Return what is said of listeners of which one cannot be opened; nothing has changed then."""
@@ -166,7 +173,7 @@ class Changing(ChangingTestCase):
         self.assertEqual(prepared.exchanges, [])
         self.assertTrue(await self.answers(new.description))
         self.assertEqual(self.listeners.open, [stays, goes, admin])
-        self.assertEqual(self.listeners.use(prepared), [goes])
+        self.assertEqual(self.put_to_use(prepared), [goes])
         self.assertEqual([listener.port for listener in self.listeners.open], [new.port, stays.port, admin.port])
         self.assertEqual(self.listeners.addresses(CLIENTS), [new.address, stays.address])
         self.assertEqual(self.listeners.addresses(ADMIN), [admin.address])
@@ -283,7 +290,7 @@ class Tls(ChangingTestCase):
         after.write(self.folder / "file")
         prepared = self.prepare(self.endpoint("file"))
         self.assertEqual((prepared.opened, await self.shown(listener)), ([], before.pem.decode()))
-        self.assertEqual(self.listeners.use(prepared), [])
+        self.assertEqual(self.put_to_use(prepared), [])
         self.assertIs(self.listeners.open[0].port, listener.port)
         self.assertEqual(await self.shown(listener), after.pem.decode())
 

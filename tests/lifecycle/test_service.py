@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +14,16 @@ from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import TestCase
 
 from nnogw.lifecycle.service import DemoService, GatewayService
 from nnogw.lifecycle.start_errors import StartError
-from nnogw.loading import Loaded
+from nnogw.loading import ConfigurationError, Loaded
 from nnogw.settings import AuthSettings, ServerSettings, ServiceSettings, Settings
 from nnogw.upstream.resolver import LookupFailed
 from nnogw.wire.transport.ports import PortReactor
+from tests.integration.gateway_process import free_port
 from tests.integration.platform import status
 from tests.integration.sockets import Service, Wire, connect, get, until
 
@@ -88,6 +91,57 @@ class Binding(TestCase):
         path.rename(self.mktemp())
         service.reopen_logs()
         self.assertTrue(path.exists())
+
+
+class TryingSignals(TestCase):
+    """What a signal would not achieve is said at the start."""
+
+    async def test_a_configuration_and_a_log_that_are_out_of_reach_by_now(self) -> None:
+        """As for a process that has given up its privileges."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        of = settings(access_log=str(folder / "log"))
+
+        def load() -> Loaded:
+            raise ConfigurationError(["nnogw.toml: cannot be read: Permission denied", "keys: cannot be read: Permission denied"])
+
+        service = GatewayService(Loaded(of), load, reactor)
+        self.addCleanup(service.stopService)
+        service.privilegedStartService()
+        shutil.rmtree(folder)
+        with capturedLogs() as events:
+            service.startService()
+        said = [event["log_format"].format(**event) for event in events if event["log_level"] is LogLevel.warn]
+        reload = "a reload (HUP) would fail: {}: cannot be read: Permission denied"
+        self.assertEqual(said[:2], [reload.format("nnogw.toml"), reload.format("keys")])
+        self.assertIn(f"reopening the request log (USR1) would fail: {folder}/log: the folder of the log does not exist", said[2])
+
+
+class Reloading(TestCase):
+    """What only shows in the process itself."""
+
+    async def test_a_connection_that_waits_at_a_listener_which_goes_is_served_and_closed(self) -> None:
+        """It is accepted after the reload, and ends as those that were accepted before."""
+        first, second = (f"tcp:{free_port()}:interface=127.0.0.1" for _ in range(2))
+        configurations = [Loaded(settings(listen=(first,)))]
+        service = GatewayService(Loaded(settings(listen=(first, second))), configurations.pop, reactor)
+        configurations.append(Loaded(settings(listen=(first,))))  # the start tries to load, too
+        self.addCleanup(service.stopService)
+        service.privilegedStartService()
+        service.startService()
+        with socket.create_connection(("127.0.0.1", int(second.split(":")[1]))) as waiting:  # the reactor does not run: nobody accepts
+            waiting.sendall(KEPT)
+            service.reload()
+            waiting.setblocking(False)
+            received: list[bytes] = []
+
+            def ended() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    received.append(waiting.recv(4096))
+                return received[-1:] == [b""]
+
+            await until(ended, "the end of the connection")
+        self.assertEqual(status(b"".join(received)), 200)
 
 
 class GivingUp(TestCase):

@@ -92,8 +92,7 @@ class UpstreamConnection(TwistedProtocol):
         ready: fires when the connection can be used; over TLS, when the handshake is through and the certificate has been verified.
     """
 
-    #: Python lets the instances of a class share the layout of 30 attributes at most, those of the base class included: with more, or with
-    #: some that come late while many connections are made, each access costs a lookup in a dictionary, and a request 2 % more.
+    #: As in `nnogw.wire.http1.server.GatewayChannel`.
     __slots__ = (
         "_arrived",
         "_body",

@@ -79,8 +79,7 @@ class GatewayChannel(TwistedProtocol):
         site: what all connections share.
     """
 
-    #: Python lets the instances of a class share the layout of 30 attributes at most, those of the base class included: with more, or with
-    #: some that come late while many connections are made, each access costs a lookup in a dictionary, and a request 2 % more.
+    #: With 32 connections, slots spare a request 0.5 to 1 % of its CPU time.
     __slots__ = (
         "_body",
         "_body_left",
@@ -251,19 +250,7 @@ class GatewayChannel(TwistedProtocol):
             self._known = HeaderSectionCache(head, fields, keep_alive=self._keep_alive, generation=generation.number)
         if body is not None and body.length is None:
             self._max_body = generation.limits.max_body
-        self._respond(
-            GatewayRequest(
-                self,
-                generation,
-                self._method,
-                self._url,
-                fields,
-                http10=version == b"1.0",
-                keep_alive=self._keep_alive,
-                body=body,
-                refusal=None,
-            )
-        )
+        self._respond(generation, fields, http10=version == b"1.0", keep_alive=self._keep_alive, body=body)
         return rest
 
     def _begin_body(self, fields: Mapping[bytes, bytes]) -> IncomingBody | None:
@@ -292,19 +279,7 @@ class GatewayChannel(TwistedProtocol):
             self._refuse(error, known.fields)
             return b""
         self._receive = self._hold
-        self._respond(
-            GatewayRequest(
-                self,
-                generation,
-                self._method,
-                self._url,
-                known.fields,
-                http10=False,
-                keep_alive=known.keep_alive,
-                body=None,
-                refusal=None,
-            )
-        )
+        self._respond(generation, known.fields, keep_alive=known.keep_alive)
         return rest
 
     def _refuse(self, error: GatewayError, fields: HeaderFields) -> None:
@@ -313,21 +288,23 @@ class GatewayChannel(TwistedProtocol):
         self._parser = None
         self._receive = self._drain
         method = _METHOD.match(self._head)
-        self._respond(
-            GatewayRequest(
-                self,
-                self._site.generation,
-                method.group() if method else b"",
-                self._url,
-                fields,
-                http10=False,
-                keep_alive=False,
-                body=None,
-                refusal=error,
-            )
-        )
+        self._method = method.group() if method else b""
+        self._respond(self._site.generation, fields, refusal=error)
 
-    def _respond(self, request: GatewayRequest) -> None:
+    def _respond(
+        self,
+        generation: Generation,
+        fields: HeaderFields,
+        *,
+        http10: bool = False,
+        keep_alive: bool = False,
+        body: IncomingBody | None = None,
+        refusal: GatewayError | None = None,
+    ) -> None:
+        """Hand over the request whose request line came last."""
+        request = GatewayRequest(
+            self, generation, self._method, self._url, fields, http10=http10, keep_alive=keep_alive, body=body, refusal=refusal
+        )
         self._taken += 1
         self._current = request
         self._time.enter(ClientState.RESPONDING)

@@ -118,8 +118,10 @@ class ListeningPort(tcp.Port):
             return
         if ending.active():
             ending.cancel()
-        self.connectionLost(_DONE)
-        self.deferred.callback(None)
+        try:
+            self.connectionLost(_DONE)
+        finally:  # whoever waits for it does not wait for ever
+            self.deferred.callback(None)
 
     def drop(self) -> None:
         """Stop listening at once, and accept nobody."""
